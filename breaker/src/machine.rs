@@ -1,0 +1,488 @@
+//! The breaker as a pure machine: the specification.
+//!
+//! It reads no clock, takes no lock and spawns nothing. [`Breaker`](crate::Breaker) is this machine
+//! behind a mutex with a fast path in front; whatever the two do differently is a defect.
+//!
+//! The one invariant: a ticket changes evidence and state only in the epoch that admitted it.
+
+mod judge;
+#[cfg(test)]
+mod reachability;
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use crate::config::{Config, nanos};
+use crate::event::{Change, Event};
+use crate::limit::Limit;
+use crate::overdue::Overdue;
+use crate::probes::Probes;
+use crate::rejected::Rejected;
+use crate::snapshot::{Snapshot, Totals};
+use crate::state::{Cause, Mode, Outcome, State};
+use crate::validate::ConfigErrors;
+use crate::window::{Counts, Evidence, Kind};
+
+/// A four-state breaker for one thread, driven by the caller's time.
+///
+/// Time may stand still or step back: spans are then taken as zero, and evidence is counted in the
+/// newest period seen.
+///
+/// ```
+/// use std::time::{Duration, Instant};
+/// use breaker::{Config, Machine, Outcome, State};
+///
+/// let start = Instant::now();
+/// let mut machine = Machine::new(Config::classic(2, Duration::from_secs(30), 1), 7, start)?;
+/// for _ in 0..2 {
+///     let ticket = machine.admit(start).expect("closed");
+///     machine.settle(ticket, Outcome::Failure, start);
+/// }
+/// assert_eq!(machine.state(), State::Open);
+/// assert!(machine.admit(start).is_err());
+/// # Ok::<(), breaker::ConfigErrors>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Machine {
+    config: Config,
+    base: Instant,
+    state: State,
+    mode: Mode,
+    sequence: u64,
+    epoch: u64,
+    evidence: Evidence,
+    limit: Limit,
+    calm: Option<Calm>,
+    probes: Probes,
+    overdue: Option<Overdue>,
+    opened_ns: u64,
+    opened_on: Counts,
+    open_until_ns: u64,
+    hint_until_ns: u64,
+    openings: u32,
+    closed_since_ns: u64,
+    health_low: bool,
+    in_flight: u64,
+    random: u64,
+    totals: Totals,
+    events: VecDeque<Event>,
+}
+
+/// The right to make one call. It must be settled or cancelled.
+#[derive(Debug, PartialEq, Eq, Hash)]
+#[must_use = "a ticket that is neither settled nor cancelled stays in flight for ever"]
+pub struct Ticket {
+    pub(crate) epoch: u64,
+    started_ns: u64,
+    start_period: u64,
+    degraded: bool,
+}
+
+impl Ticket {
+    /// Whether the breaker was degraded when it admitted the call: skip what is optional.
+    #[must_use]
+    pub const fn degraded(&self) -> bool {
+        self.degraded
+    }
+
+    /// A ticket that [`Machine::admit`] would have given while closed and without a slow rule.
+    pub(crate) const fn quick(epoch: u64) -> Self {
+        Self { epoch, started_ns: 0, start_period: 0, degraded: false }
+    }
+}
+
+/// What is known when the breaker opens, for an open time of the caller's making.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Opening {
+    /// Openings remembered, this one included.
+    pub openings: u32,
+    /// The evidence that opened it.
+    pub counts: Counts,
+    /// What is left of the time that the server asked for, if it did.
+    pub hint: Option<Duration>,
+    /// The open time that the configuration gives.
+    pub configured: Duration,
+}
+
+/// Good results in a row of evaluations under the threshold, while degraded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Calm {
+    since_ns: u64,
+    results: u32,
+}
+
+const EVENTS_KEPT: usize = 256;
+
+impl Machine {
+    /// A closed breaker. `seed` decides the jitter of its open times; `start` is the earliest
+    /// moment it can tell apart.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with `config`.
+    pub fn new(config: Config, seed: u64, start: Instant) -> Result<Self, ConfigErrors> {
+        config.check()?;
+        Ok(Self {
+            evidence: Evidence::new(config.window),
+            overdue: config.slow.map(|rule| Overdue::new(nanos(rule.threshold))),
+            config,
+            base: start,
+            state: State::Closed,
+            mode: Mode::Automatic,
+            sequence: 0,
+            epoch: 0,
+            limit: Limit::default(),
+            calm: None,
+            probes: Probes::default(),
+            opened_ns: 0,
+            opened_on: Counts::default(),
+            open_until_ns: 0,
+            hint_until_ns: 0,
+            openings: 0,
+            closed_since_ns: 0,
+            health_low: false,
+            in_flight: 0,
+            random: seed,
+            totals: Totals::default(),
+            events: VecDeque::new(),
+        })
+    }
+
+    /// Asks for one call.
+    ///
+    /// # Errors
+    ///
+    /// Why it is refused and when to come back.
+    pub fn admit(&mut self, now: Instant) -> Result<Ticket, Rejected> {
+        let now_ns = self.since_base_ns(now);
+        self.on_time(now_ns);
+        let admitted = match self.mode {
+            Mode::ForcedClosed | Mode::MetricsOnly => Ok(()),
+            Mode::ForcedOpen => Err(Rejected::Forced),
+            Mode::Automatic => self.judge_admission(now_ns),
+        };
+        match admitted {
+            Ok(()) => {
+                self.in_flight += 1;
+                self.check();
+                Ok(Ticket {
+                    epoch: self.epoch,
+                    started_ns: now_ns,
+                    start_period: self.overdue.as_mut().map_or(0, |overdue| overdue.start(now_ns)),
+                    degraded: self.state == State::Degraded,
+                })
+            }
+            Err(rejected) => {
+                let count = match rejected {
+                    Rejected::Open { .. } => &mut self.totals.rejected_open,
+                    Rejected::ProbesBusy { .. } => &mut self.totals.rejected_probes_busy,
+                    Rejected::Limited { .. } => &mut self.totals.rejected_limited,
+                    Rejected::Forced => &mut self.totals.rejected_forced,
+                };
+                *count += 1;
+                self.check();
+                Err(rejected)
+            }
+        }
+    }
+
+    /// A call has ended.
+    pub fn settle(&mut self, ticket: Ticket, outcome: Outcome, now: Instant) {
+        self.on_end(&ticket, Some(outcome), None, now);
+    }
+
+    /// A call has ended, and the server said when to come back: an opening lasts at least until
+    /// then, within [`longest_hint`](Config::longest_hint).
+    pub fn settle_with_hint(
+        &mut self,
+        ticket: Ticket,
+        outcome: Outcome,
+        retry_after: Duration,
+        now: Instant,
+    ) {
+        self.on_end(&ticket, Some(outcome), Some(retry_after), now);
+    }
+
+    /// A call was abandoned: neither success nor failure.
+    pub fn cancel(&mut self, ticket: Ticket, now: Instant) {
+        self.on_end(&ticket, None, None, now);
+    }
+
+    /// Time has passed: ends a half-open epoch whose deadline is over and counts calls in flight
+    /// that have become slow. Everything else needs no tick.
+    pub fn tick(&mut self, now: Instant) {
+        let now_ns = self.since_base_ns(now);
+        self.on_time(now_ns);
+        self.judge_evidence(now_ns);
+        self.check();
+    }
+
+    /// Sets the mode. Outcomes of calls admitted in another mode are stale.
+    pub fn force(&mut self, mode: Mode, now: Instant) {
+        if mode == self.mode {
+            return;
+        }
+        let now_ns = self.since_base_ns(now);
+        let from = std::mem::replace(&mut self.mode, mode);
+        let counts = self.evidence.counts();
+        self.clear_evidence();
+        self.tell(Change::Mode { from, to: mode }, counts, now_ns);
+        if self.state == State::HalfOpen {
+            self.probes = Probes::new(now_ns.saturating_add(self.config.half_open_deadline_ns()));
+        }
+        self.check();
+    }
+
+    /// Closes and forgets all evidence and openings. The mode stays.
+    pub fn reset(&mut self, now: Instant) {
+        self.openings = 0;
+        self.hint_until_ns = 0;
+        self.health_low = false;
+        let now_ns = self.since_base_ns(now);
+        self.go(Cause::Reset, now_ns);
+        self.check();
+    }
+
+    /// Sets another configuration. The state stays. Evidence stays if the window's periods keep
+    /// their width, or its calls are still counted, and the slow threshold is the same.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with `config`; nothing is changed then.
+    pub fn configure(&mut self, config: Config, now: Instant) -> Result<(), ConfigErrors> {
+        config.check()?;
+        let now_ns = self.since_base_ns(now);
+        let threshold = |config: &Config| config.slow.map(|rule| rule.threshold);
+        let same_slow = threshold(&config) == threshold(&self.config);
+        let counts = self.evidence.counts();
+        let evidence_kept = self.evidence.reshape(config.window) && same_slow;
+        if !same_slow {
+            self.overdue = config.slow.map(|rule| Overdue::new(nanos(rule.threshold)));
+        }
+        self.config = config;
+        if !evidence_kept {
+            self.clear_evidence();
+            if self.state == State::HalfOpen {
+                self.probes = Probes::new(self.probes.deadline_ns());
+            }
+        }
+        self.tell(Change::Configured { evidence_kept }, counts, now_ns);
+        if self.state == State::Degraded && config.degraded.is_none() {
+            self.go(Cause::Unlimited, now_ns);
+        }
+        // A window that was cut down may prove now what it did not before.
+        self.evidence.advance(now_ns);
+        self.judge_evidence(now_ns);
+        self.check();
+        Ok(())
+    }
+
+    /// Tells how many of the endpoints behind this breaker are healthy. Without a health rule, or
+    /// in another mode than automatic, nothing comes of it.
+    pub fn report_health(&mut self, healthy: u32, total: u32, now: Instant) {
+        let now_ns = self.since_base_ns(now);
+        self.on_time(now_ns);
+        self.judge_health(healthy, total, now_ns);
+        self.check();
+    }
+
+    /// The oldest event not fetched yet. At most 256 are kept.
+    pub fn next_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// The state.
+    #[must_use]
+    pub const fn state(&self) -> State {
+        self.state
+    }
+
+    /// The mode.
+    #[must_use]
+    pub const fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// The most calls that may be in flight; `None`: any number.
+    #[must_use]
+    pub fn limit(&self) -> Option<u64> {
+        if self.state == State::Degraded { self.limit.calls() } else { None }
+    }
+
+    /// Every number.
+    #[must_use]
+    pub fn snapshot(&self, now: Instant) -> Snapshot {
+        let until_ns = match self.state {
+            State::Open => Some(self.open_until_ns),
+            State::HalfOpen => Some(self.probes.deadline_ns()),
+            State::Closed | State::Degraded => None,
+        };
+        let now_ns = self.since_base_ns(now);
+        let mut evidence = self.evidence.clone();
+        evidence.advance(now_ns);
+        Snapshot {
+            state: self.state,
+            mode: self.mode,
+            sequence: self.sequence,
+            epoch: self.epoch,
+            counts: evidence.counts(),
+            in_flight: self.config.degraded.map(|_| self.in_flight),
+            limit: self.limit(),
+            overdue: self.overdue.as_ref().map_or(0, Overdue::count),
+            probes: if self.state == State::HalfOpen { self.probes.issued() } else { 0 },
+            remaining: until_ns.map(|until| Duration::from_nanos(until.saturating_sub(now_ns))),
+            openings_remembered: self.openings,
+            totals: self.totals,
+        }
+    }
+
+    pub(crate) fn on_end(
+        &mut self,
+        ticket: &Ticket,
+        outcome: Option<Outcome>,
+        hint: Option<Duration>,
+        now: Instant,
+    ) {
+        let now_ns = self.since_base_ns(now);
+        self.on_time(now_ns);
+        if ticket.epoch == self.epoch {
+            if let Some(overdue) = &mut self.overdue {
+                overdue.finish(ticket.start_period);
+            }
+            let (kind, total) = match outcome {
+                Some(Outcome::Success) => (Some(Kind::Success), &mut self.totals.successes),
+                Some(Outcome::Failure) => (Some(Kind::Failure), &mut self.totals.failures),
+                Some(Outcome::Overload) => (Some(Kind::Overload), &mut self.totals.overloads),
+                Some(Outcome::Ignored) => (None, &mut self.totals.ignored),
+                None => (None, &mut self.totals.cancelled),
+            };
+            *total += 1;
+            if let Some(kind) = kind {
+                if let Some(hint) = hint {
+                    let hint_ns = nanos(hint.min(self.config.longest_hint));
+                    self.hint_until_ns = self.hint_until_ns.max(now_ns.saturating_add(hint_ns));
+                }
+                let slow = self.config.slow.is_some_and(|rule| {
+                    now_ns.saturating_sub(ticket.started_ns) >= nanos(rule.threshold)
+                });
+                self.evidence.record(kind, slow);
+                self.judge_result(kind, slow, now_ns);
+            } else if self.mode == Mode::Automatic && self.state == State::HalfOpen {
+                self.probes.give_back();
+            }
+        } else {
+            self.totals.stale += 1;
+        }
+        self.in_flight = self.in_flight.saturating_sub(1);
+        self.check();
+    }
+
+    /// What time alone brings about, before anything else is looked at.
+    fn on_time(&mut self, now_ns: u64) {
+        self.evidence.advance(now_ns);
+        if let Some(overdue) = &mut self.overdue {
+            overdue.advance(now_ns);
+        }
+        self.judge_deadline(now_ns);
+    }
+
+    fn since_base_ns(&self, now: Instant) -> u64 {
+        nanos(now.saturating_duration_since(self.base))
+    }
+
+    /// Asserts what must hold between any two calls.
+    fn check(&self) {
+        debug_assert!(self.limit.calls().is_none_or(|calls| calls >= 1), "a limit is at least 1");
+        debug_assert!(
+            self.limit.calls().is_none() || self.state == State::Degraded,
+            "only the degraded state is limited"
+        );
+        debug_assert!(
+            self.state != State::Degraded || self.config.degraded.is_some(),
+            "a degraded state that is off is never rested in"
+        );
+        debug_assert!(
+            self.state != State::Degraded || self.calm.is_none_or(|calm| calm.results > 0),
+            "calm starts with a result"
+        );
+        debug_assert!(self.sequence >= self.epoch, "an epoch ends with an event");
+    }
+}
+
+/// For the shell, which counts successes and calls in flight beside the machine.
+impl Machine {
+    pub(crate) fn on_counted(&mut self, successes: u64, in_flight: u64) {
+        self.evidence.record_successes(successes);
+        self.totals.successes += successes;
+        self.in_flight = in_flight;
+    }
+
+    pub(crate) fn has_events(&self) -> bool {
+        !self.events.is_empty()
+    }
+
+    pub(crate) const fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    pub(crate) const fn open_until_ns(&self) -> u64 {
+        self.open_until_ns
+    }
+
+    pub(crate) fn opening(&self) -> Opening {
+        let left_ns = |until_ns: u64| until_ns.saturating_sub(self.opened_ns);
+        let hint_ns = left_ns(self.hint_until_ns);
+        Opening {
+            openings: self.openings,
+            counts: self.opened_on,
+            hint: (hint_ns > 0).then(|| Duration::from_nanos(hint_ns)),
+            configured: Duration::from_nanos(left_ns(self.open_until_ns)),
+        }
+    }
+
+    /// The open time of `epoch` has been decided elsewhere.
+    pub(crate) fn on_open_time(&mut self, epoch: u64, time: Duration) {
+        if self.state != State::Open || self.epoch != epoch {
+            return;
+        }
+        self.open_until_ns =
+            self.opened_ns.saturating_add(nanos(time)).max(self.hint_until_ns);
+        let told = Duration::from_nanos(self.open_until_ns.saturating_sub(self.opened_ns));
+        for event in self.events.iter_mut().rev() {
+            if let Change::Transition { open_for: Some(open_for), .. } = &mut event.change {
+                *open_for = told;
+                break;
+            }
+        }
+        self.check();
+    }
+
+    pub(crate) const fn period_end_ns(&self) -> u64 {
+        self.evidence.period_end_ns()
+    }
+
+    /// Whether calls in flight must be counted.
+    pub(crate) const fn counts_calls(&self) -> bool {
+        self.config.degraded.is_some()
+    }
+
+    /// Whether a call may be admitted without asking the machine.
+    pub(crate) const fn admits_all(&self) -> bool {
+        self.config.slow.is_none()
+            && match self.mode {
+                Mode::Automatic => matches!(self.state, State::Closed),
+                Mode::ForcedClosed | Mode::MetricsOnly => true,
+                Mode::ForcedOpen => false,
+            }
+    }
+
+    /// Whether a success within the current period may be told later, because it decides nothing:
+    /// it can only when it makes the results enough for the failures among them to be judged.
+    pub(crate) fn defers_success(&self) -> bool {
+        let counts = self.evidence.counts();
+        let few = counts.total() < u64::from(self.config.minimum_calls);
+        let decides = self.mode == Mode::Automatic && few && counts.total() > counts.successes;
+        self.admits_all() && self.evidence.is_time() && !decides
+    }
+}

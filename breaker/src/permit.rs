@@ -1,0 +1,111 @@
+//! The right to make one call, given back by telling how it ended.
+
+use std::fmt;
+use std::ops::Deref;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::breaker::Breaker;
+use crate::machine::Ticket;
+use crate::state::Outcome;
+
+/// One admitted call of a [`Breaker`], as `Permit<&Breaker>` or `Permit<Arc<Breaker>>`.
+///
+/// Dropped untold, the call was cancelled: neither success nor failure. Dropped by a panic, it
+/// failed.
+#[must_use = "a permit dropped at once is a cancelled call"]
+pub struct Permit<B: Deref<Target = Breaker>> {
+    breaker: B,
+    ticket: Option<Ticket>,
+    stripe: u32,
+}
+
+impl<B: Deref<Target = Breaker>> Permit<B> {
+    #[inline]
+    pub(crate) const fn new(breaker: B, ticket: Ticket, stripe: u32) -> Self {
+        Self { breaker, ticket: Some(ticket), stripe }
+    }
+
+    /// Whether the breaker was degraded when it admitted the call: skip what is optional.
+    #[must_use]
+    pub fn degraded(&self) -> bool {
+        self.ticket.as_ref().is_some_and(Ticket::degraded)
+    }
+
+    /// The call did what it should.
+    #[inline]
+    pub fn success(self) {
+        self.settle(Outcome::Success);
+    }
+
+    /// The call failed, and not for overload.
+    #[inline]
+    pub fn failure(self) {
+        self.settle(Outcome::Failure);
+    }
+
+    /// The other side had too much to do, or did not answer in time.
+    #[inline]
+    pub fn overload(self) {
+        self.settle(Outcome::Overload);
+    }
+
+    /// The call says nothing about the other side.
+    #[inline]
+    pub fn ignore(self) {
+        self.settle(Outcome::Ignored);
+    }
+
+    /// The call ended, now by the breaker's clock.
+    #[inline]
+    pub fn settle(mut self, outcome: Outcome) {
+        if let Some(ticket) = self.ticket.take() {
+            self.breaker.end(ticket, self.stripe, Some(outcome), None, || self.breaker.now());
+        }
+    }
+
+    /// The call ended at `now`.
+    #[inline]
+    pub fn settle_at(mut self, outcome: Outcome, now: Instant) {
+        if let Some(ticket) = self.ticket.take() {
+            self.breaker.end(ticket, self.stripe, Some(outcome), None, || now);
+        }
+    }
+
+    /// The call ended at `now`, and the server said when to come back. If the breaker opens, it
+    /// stays open at least until then, within [`longest_hint`](crate::Config::longest_hint).
+    pub fn settle_with_hint_at(mut self, outcome: Outcome, retry_after: Duration, now: Instant) {
+        if let Some(ticket) = self.ticket.take() {
+            self.breaker.end(ticket, self.stripe, Some(outcome), Some(retry_after), || now);
+        }
+    }
+
+    /// [`settle_with_hint_at`](Self::settle_with_hint_at) by the breaker's clock.
+    pub fn settle_with_hint(self, outcome: Outcome, retry_after: Duration) {
+        let now = self.breaker.now();
+        self.settle_with_hint_at(outcome, retry_after, now);
+    }
+
+    /// The call was given up at `now`; as dropping the permit, at the caller's time.
+    pub fn cancel_at(mut self, now: Instant) {
+        if let Some(ticket) = self.ticket.take() {
+            self.breaker.end(ticket, self.stripe, None, None, || now);
+        }
+    }
+}
+
+impl<B: Deref<Target = Breaker>> Drop for Permit<B> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket.take() {
+            let outcome = thread::panicking().then_some(Outcome::Failure);
+            self.breaker.end(ticket, self.stripe, outcome, None, || self.breaker.now());
+        }
+    }
+}
+
+impl<B: Deref<Target = Breaker>> fmt::Debug for Permit<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Permit").field("degraded", &self.degraded()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,77 @@
+//! Half-open: how many probes may run, and what they prove.
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Probes {
+    /// Admitted and not given back; settled ones included.
+    issued: u32,
+    successes: u32,
+    failures: u32,
+    deadline_ns: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Passed,
+    Failed,
+}
+
+impl Probes {
+    pub(crate) fn new(deadline_ns: u64) -> Self {
+        Self { deadline_ns, ..Self::default() }
+    }
+
+    pub(crate) const fn deadline_ns(&self) -> u64 {
+        self.deadline_ns
+    }
+
+    pub(crate) const fn issued(&self) -> u32 {
+        self.issued
+    }
+
+    /// Takes one of `probes` slots, if there is one.
+    pub(crate) const fn issue(&mut self, probes: u32) -> bool {
+        let free = self.issued < probes;
+        if free {
+            self.issued += 1;
+        }
+        free
+    }
+
+    /// The probe proved nothing: another may take its place.
+    pub(crate) const fn give_back(&mut self) {
+        self.issued -= 1;
+    }
+
+    /// Counts a result and decides as soon as it is decided.
+    pub(crate) const fn on_result(&mut self, good: bool, rule: Rule) -> Option<Verdict> {
+        if good {
+            self.successes += 1;
+        } else {
+            self.failures += 1;
+        }
+        if self.successes >= rule.successes {
+            Some(Verdict::Passed)
+        } else if self.failures > rule.probes - rule.successes {
+            Some(Verdict::Failed)
+        } else {
+            None
+        }
+    }
+
+    /// Time is up: passes if the share of successes is what it would have had to be.
+    pub(crate) fn on_deadline(&self, rule: Rule) -> Verdict {
+        let results = u64::from(self.successes) + u64::from(self.failures);
+        let share = u64::from(self.successes) * u64::from(rule.probes);
+        if self.successes > 0 && share >= u64::from(rule.successes) * results {
+            Verdict::Passed
+        } else {
+            Verdict::Failed
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rule {
+    pub(crate) probes: u32,
+    pub(crate) successes: u32,
+}
