@@ -1,0 +1,165 @@
+//! Closing connections in good order, and the pool with them.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt;
+
+use crate::core::Core;
+use crate::runtime::{Runtime, Task};
+use crate::slot::{Entry, Phase, SlotId};
+use crate::within::within;
+use crate::{CloseReason, Manager};
+
+/// What [`Pool::close`](crate::Pool::close) left behind.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct CloseReport {
+    /// Connections that were cut because they were still lent when the grace had passed.
+    pub aborted: usize,
+    /// Connections that are still lent or being closed. Each is closed when it is given back.
+    pub outstanding: usize,
+}
+
+impl CloseReport {
+    /// Whether nothing of the pool is left.
+    pub fn is_clean(&self) -> bool {
+        self.outstanding == 0
+    }
+}
+
+impl fmt::Display for CloseReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} cut, {} still held", self.aborted, self.outstanding)
+    }
+}
+
+/// The slot is vacant when this is dropped.
+struct Vacate<M: Manager, R: Runtime> {
+    core: Arc<Core<M, R>>,
+    slot: SlotId,
+}
+
+impl<M: Manager, R: Runtime> Drop for Vacate<M, R> {
+    fn drop(&mut self) {
+        self.core.vacate(self.slot);
+    }
+}
+
+impl<M: Manager, R: Runtime> Core<M, R> {
+    /// Closes a connection that the ledger has down as closing.
+    ///
+    /// A close that finishes at once, as the default does, is done here; a longer one goes to the
+    /// maintenance task, or is cut short when that is gone.
+    pub(crate) fn close_booked(
+        self: &Arc<Self>,
+        slot: SlotId,
+        mut entry: Box<Entry<M::Connection>>,
+        reason: CloseReason,
+    ) {
+        self.slots.slot(slot).set_phase(Phase::Closing);
+        self.remove(&mut entry, reason);
+        let mut task: Task = Box::pin(self.clone().run_close(slot, entry.connection, reason));
+        let mut cx = Context::from_waker(Waker::noop());
+        let polled = self.events.guard("Manager::close", || {
+            if self.runtime.is_current() {
+                task.as_mut().poll(&mut cx)
+            } else {
+                // A driver's close may find nothing to work with here.
+                Poll::Pending
+            }
+        });
+        if polled == Some(Poll::Pending) {
+            if let Err(task) = self.work.push_task(task) {
+                self.events.guard("Manager::close", || drop(task));
+            }
+        } else {
+            self.events.guard("Manager::close", || drop(task));
+        }
+    }
+
+    /// Closes the connection within its time; then its slot is vacant, however this ends.
+    pub(crate) async fn run_close(
+        self: Arc<Self>,
+        slot: SlotId,
+        connection: M::Connection,
+        reason: CloseReason,
+    ) {
+        let vacate = Vacate {
+            core: self.clone(),
+            slot,
+        };
+        let close = AssertUnwindSafe(async { self.manager.close(connection, reason).await });
+        let until = || self.now() + self.config().close_timeout;
+        // Two layers: the close may panic when polled and, cut short, when dropped.
+        let closed = within(&self.runtime, until, close.catch_unwind());
+        if !matches!(
+            AssertUnwindSafe(closed).catch_unwind().await,
+            Ok(Ok(Ok(())) | Err(_))
+        ) {
+            self.events.panicked("Manager::close");
+        }
+        drop(vacate);
+    }
+
+    /// Waits until every slot is vacant and the maintenance task has ended, or the time is up.
+    pub(crate) async fn drained(self: &Arc<Self>, until: Instant) -> bool {
+        let drained = poll_fn(|cx| {
+            let waker = cx.waker().clone();
+            let mut ledger = self.ledger.lock();
+            if (ledger.occupied == 0 || ledger.unattended) && !self.work.alive() {
+                return Poll::Ready(());
+            }
+            ledger.drain.push(waker);
+            Poll::Pending
+        });
+        within(&self.runtime, || until, drained).await.is_ok()
+    }
+
+    /// Closes the pool and reports what is left after `grace`.
+    pub(crate) async fn close(self: &Arc<Self>, grace: Duration) -> CloseReport {
+        let until = self.now() + grace;
+        self.shut();
+        let mut report = CloseReport::default();
+        if self.drained(until).await {
+            return report;
+        }
+        for (_, slot) in self.slots.iter() {
+            if slot.phase() != Phase::Leased {
+                continue;
+            }
+            let Some(abort) = slot.abort.lock().take() else {
+                continue;
+            };
+            self.events.guard("AbortHandle", || abort.abort());
+            report.aborted += 1;
+        }
+        if report.aborted > 0 {
+            self.drained(until + CUT).await;
+        }
+        report.outstanding = {
+            let mut ledger = self.ledger.lock();
+            ledger.unattended = true;
+            ledger.occupied
+        };
+        // The maintenance task now ends whatever is still held.
+        self.work.nudge();
+        self.drained(until + 2 * CUT).await;
+        report
+    }
+
+    /// Wakes those who wait for the pool to be empty.
+    pub(crate) fn wake_drained(&self) {
+        let wakers = std::mem::take(&mut self.ledger.lock().drain);
+        for waker in wakers {
+            waker.wake();
+        }
+    }
+}
+
+/// How long the users of connections that were cut have to notice.
+const CUT: Duration = Duration::from_millis(50);

@@ -1,0 +1,305 @@
+//! Opening connections, in tasks of their own.
+//!
+//! The invariant: every slot that is connecting belongs to one [`Ticket`], whose drop gives it
+//! back. So an attempt ends in the books however its task ends.
+
+use std::future::poll_fn;
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt;
+
+use crate::core::{Core, nanos};
+use crate::gate::Admission;
+use crate::ledger::Wakes;
+use crate::queue::Refusal;
+use crate::random::Random;
+use crate::runtime::Runtime;
+use crate::slot::{Entry, Phase, SlotId};
+use crate::stats::add;
+use crate::within::within;
+use crate::{CloseReason, ConnectContext, ErrorClass, ErrorKind, Event, Manager, Sample, Stage};
+
+/// A slot in which a connection is being opened.
+struct Ticket<M: Manager, R: Runtime> {
+    core: Arc<Core<M, R>>,
+    slot: SlotId,
+    /// The gate has not heard of the end of the attempt.
+    admitted: bool,
+    /// The slot has gone over to a connection.
+    filled: bool,
+    started: Instant,
+}
+
+/// How an attempt ended.
+enum Outcome<M: Manager> {
+    Connected(M::Connection),
+    Failed(M::Error),
+    Panicked,
+    TimedOut,
+    PoolClosed,
+}
+
+impl<M: Manager, R: Runtime> Core<M, R> {
+    /// Starts as many attempts as are wanted and allowed, on the current runtime or, where there
+    /// is none, on that of the maintenance task.
+    pub(crate) fn start_connects(self: &Arc<Self>) {
+        if !self.runtime.is_current() && !self.work.alive() {
+            return;
+        }
+        let now = self.now();
+        // Each round adds to `connecting` or ends the loop, so it ends.
+        loop {
+            let slot = {
+                let mut ledger = self.ledger.lock();
+                if ledger.wanted_connects(self.staying_idle()) == 0 {
+                    return;
+                }
+                ledger.begin_connect()
+            };
+            self.slots.grow(slot);
+            self.slots.slot(slot).set_phase(Phase::Connecting);
+            let admission = self
+                .events
+                .guard("ConnectGate::admit", || self.gate.admit(now));
+            match admission.unwrap_or(Admission::NotBefore(now + Duration::from_secs(1))) {
+                Admission::Go => {
+                    let ticket = Ticket {
+                        core: self.clone(),
+                        slot,
+                        admitted: true,
+                        filled: false,
+                        started: now,
+                    };
+                    let task = Box::pin(connect(ticket));
+                    if let Err(task) = self.runtime.spawn(task) {
+                        // Dropped if nobody takes it, which ends the attempt as failed.
+                        drop(self.work.push_task(task));
+                        return;
+                    }
+                }
+                Admission::NotBefore(at) => return self.hold_connects(slot, at),
+                Admission::Refuse(at) => {
+                    self.hold_connects(slot, at);
+                    let cause = self.last_error.lock().clone();
+                    return self.refuse_waiters(|| Refusal {
+                        kind: ErrorKind::Connect,
+                        cause: cause.clone(),
+                    });
+                }
+            }
+        }
+    }
+
+    /// The gate said no: the maintenance task asks again at that time.
+    fn hold_connects(&self, slot: SlotId, at: Instant) {
+        self.slots.slot(slot).set_phase(Phase::Vacant);
+        {
+            let mut ledger = self.ledger.lock();
+            ledger.cancel_connect(slot);
+            ledger.connect_at = Some(ledger.connect_at.map_or(at, |known| known.min(at)));
+        }
+        self.work.nudge();
+    }
+
+    fn refuse_waiters(&self, refusal: impl FnMut() -> Refusal<M::Error>) {
+        let mut wakes = Wakes::default();
+        {
+            let mut ledger = self.ledger.lock();
+            ledger.refuse_all(refusal, &mut wakes);
+            self.settle(&mut ledger);
+        }
+        wakes.wake();
+    }
+
+    /// Puts a connection that was just opened, or that the user gives, into its slot.
+    pub(crate) fn entry(
+        &self,
+        slot: SlotId,
+        connection: M::Connection,
+        id: u64,
+        generation: u64,
+    ) -> Box<Entry<M::Connection>> {
+        let now = self.now();
+        let now_ns = self.since_epoch(now);
+        let config = self.config();
+        let retire_ns = config.max_lifetime.map_or(u64::MAX, |lifetime| {
+            let jitter = Random::new().up_to(lifetime.mul_f64(config.lifetime_jitter));
+            now_ns.saturating_add(nanos(lifetime - jitter))
+        });
+        let abort = self
+            .events
+            .guard("Manager::abort_handle", || {
+                self.manager.abort_handle(&connection)
+            })
+            .flatten();
+        let cell = self.slots.slot(slot);
+        cell.retire_ns.store(retire_ns, Relaxed);
+        cell.used_ns.store(now_ns, Relaxed);
+        cell.checked_ns.store(now_ns, Relaxed);
+        *cell.abort.lock() = abort;
+        add(&self.counters.created);
+        Box::new(Entry {
+            connection,
+            id,
+            generation,
+            created: now,
+            uses: 0,
+            dirty: false,
+            lent: None,
+        })
+    }
+
+    /// Idle connections that will not be retired soon.
+    pub(crate) fn staying_idle(&self) -> usize {
+        self.idle.len().saturating_sub(self.work.expiring())
+    }
+}
+
+impl<M: Manager, R: Runtime> Ticket<M, R> {
+    fn succeed(mut self, connection: M::Connection, context: ConnectContext) {
+        let core = self.core.clone();
+        self.tell_gate(Ok(()));
+        *core.last_error.lock() = None;
+        let entry = core.entry(self.slot, connection, context.id, context.generation);
+        let took = core.now().saturating_duration_since(self.started);
+        core.events.sample(Sample::Stage(Stage::Connect), took);
+        core.events.emit(Event::Connected {
+            connection: context.id,
+            took,
+        });
+        core.hot.connected_since.store(true, Relaxed);
+        let slot = self.slot;
+        core.ledger.lock().connected();
+        self.filled = true;
+        core.sweep_if_silent(core.config().sweep_after);
+        if entry.generation == core.hot.generation.load(Relaxed) {
+            core.give(slot, entry);
+        } else {
+            core.retire(slot, entry, CloseReason::Cleared);
+        }
+        core.start_connects();
+    }
+
+    fn fail(mut self, class: ErrorClass, cause: Option<M::Error>) {
+        let core = self.core.clone();
+        add(&core.counters.connect_errors);
+        let cause = cause.map(|error| (Arc::new(error), class));
+        if cause.is_some() {
+            core.last_error.lock().clone_from(&cause);
+        }
+        self.tell_gate(Err(class));
+        let took = core.now().saturating_duration_since(self.started);
+        core.events.emit(Event::ConnectFailed { class, took });
+        drop(self);
+        if class == ErrorClass::Permanent {
+            core.refuse_waiters(|| Refusal {
+                kind: ErrorKind::Connect,
+                cause: cause.clone(),
+            });
+        }
+        core.start_connects();
+    }
+
+    fn tell_gate(&mut self, result: Result<(), ErrorClass>) {
+        if std::mem::take(&mut self.admitted) {
+            let core = &self.core;
+            let now = core.now();
+            core.events.guard("ConnectGate::on_result", || {
+                core.gate.on_result(now, result)
+            });
+        }
+    }
+}
+
+impl<M: Manager, R: Runtime> Drop for Ticket<M, R> {
+    fn drop(&mut self) {
+        if self.filled {
+            return;
+        }
+        self.tell_gate(Err(ErrorClass::Transient));
+        self.core.slots.slot(self.slot).set_phase(Phase::Vacant);
+        let mut wakes = Wakes::default();
+        self.core
+            .ledger
+            .lock()
+            .connect_failed(self.slot, &mut wakes);
+        wakes.wake();
+        self.core.work.nudge();
+    }
+}
+
+async fn connect<M: Manager, R: Runtime>(ticket: Ticket<M, R>) {
+    let core = ticket.core.clone();
+    let timeout = core.config().connect_timeout;
+    let context = ConnectContext {
+        id: core.next_id.fetch_add(1, Relaxed),
+        generation: core.hot.generation.load(Relaxed),
+        timeout,
+    };
+    add(&core.counters.connects);
+    let open = async {
+        let mut connection = core.manager.connect(context).await?;
+        if let Some(hook) = &core.hooks.after_connect {
+            let info = crate::ConnectionInfo {
+                id: context.id,
+                generation: context.generation,
+                created: ticket.started,
+                uses: 0,
+            };
+            hook(&mut connection, &info).await?;
+        }
+        Ok(connection)
+    };
+    let outcome = {
+        let mut open = pin!(AssertUnwindSafe(open).catch_unwind());
+        let slot = core.slots.slot(ticket.slot);
+        let until_closed = poll_fn(|cx| {
+            slot.connector.register(cx.waker());
+            if core.idle.is_closed() {
+                return Poll::Ready(Outcome::<M>::PoolClosed);
+            }
+            open.as_mut().poll(cx).map(|result| match result {
+                Ok(Ok(connection)) => Outcome::Connected(connection),
+                Ok(Err(error)) => Outcome::Failed(error),
+                Err(_) => Outcome::Panicked,
+            })
+        });
+        let deadline = ticket.started + timeout;
+        within(&core.runtime, || deadline, until_closed)
+            .await
+            .unwrap_or(Outcome::TimedOut)
+    };
+    match outcome {
+        Outcome::Connected(connection) => ticket.succeed(connection, context),
+        Outcome::Failed(error) => {
+            let classify = || core.manager.classify(&error);
+            let class = core.events.guard("Manager::classify", classify);
+            ticket.fail(class.unwrap_or(ErrorClass::Transient), Some(error));
+        }
+        Outcome::TimedOut => {
+            add(&core.counters.connect_timeouts);
+            ticket.fail(ErrorClass::Transient, None);
+        }
+        Outcome::Panicked => {
+            core.events.panicked("Manager::connect");
+            let mut wakes = Wakes::default();
+            {
+                let refusal = Refusal {
+                    kind: ErrorKind::ConnectPanicked,
+                    cause: None,
+                };
+                let mut ledger = core.ledger.lock();
+                ledger.refuse_first(refusal, &mut wakes);
+                core.settle(&mut ledger);
+            }
+            wakes.wake();
+            ticket.fail(ErrorClass::Transient, None);
+        }
+        Outcome::PoolClosed => drop(ticket),
+    }
+}

@@ -1,0 +1,363 @@
+//! The books of a pool: how many slots are in use for what, and who waits.
+//!
+//! A pure machine behind the pool's one lock. It reads no clock, wakes nobody and calls no user
+//! code; it says who is to be woken. The invariant, checked after every change in debug builds:
+//! `connecting + closing <= occupied`, and `occupied` is at most the largest target since the pool
+//! was last within it.
+
+use std::collections::VecDeque;
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use crate::CloseReason;
+use crate::queue::{Discipline, Queue, Refusal, Turn, WaiterId};
+use crate::slot::SlotId;
+
+/// What is guarded by the pool's lock.
+#[derive(Debug)]
+pub(crate) struct Ledger<E> {
+    pub(crate) queue: Queue<E>,
+    /// The most slots that may be occupied.
+    pub(crate) target: usize,
+    pub(crate) min_idle: usize,
+    pub(crate) max_connecting: usize,
+    pub(crate) suspended: bool,
+    pub(crate) closed: bool,
+    /// Slots that are not vacant.
+    pub(crate) occupied: usize,
+    pub(crate) connecting: usize,
+    pub(crate) closing: usize,
+    /// The most slots that were ever lent at once, as seen when somebody had to wait or at a tick.
+    pub(crate) peak_leased: usize,
+    vacant: Vec<SlotId>,
+    /// Slots from here on were never used.
+    fresh: u32,
+    /// Offers of connections that may still be open, oldest first.
+    offers: VecDeque<Offer>,
+    /// Slots whose offer was revoked; the next waiter to be polled takes one.
+    claimable: VecDeque<Claimable>,
+    /// Slots whose offer was revoked and which nobody claimed before the pool was closed.
+    pub(crate) orphans: Vec<SlotId>,
+    /// When the connect gate may be asked again.
+    pub(crate) connect_at: Option<Instant>,
+    /// The pool is closed and nobody waits for what is still lent.
+    pub(crate) unattended: bool,
+    /// Those who wait for the pool to be empty.
+    pub(crate) drain: Vec<Waker>,
+}
+
+#[derive(Debug)]
+struct Offer {
+    waiter: WaiterId,
+    slot: SlotId,
+    at: Instant,
+}
+
+#[derive(Debug)]
+struct Claimable {
+    slot: SlotId,
+    /// How many waiters are woken next, and when.
+    width: usize,
+    wake_at: Instant,
+}
+
+/// What becomes of a slot whose owner is done with it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum HandOver {
+    /// It was offered to a waiter.
+    Offered,
+    /// Nobody wants it now; make it idle.
+    Idle,
+    /// Its connection has to be closed, which was entered in the books.
+    Close(CloseReason),
+}
+
+/// Those to be woken once the lock is released.
+#[derive(Debug, Default)]
+#[must_use = "they sleep until they are woken"]
+pub(crate) struct Wakes {
+    first: Option<Waker>,
+    rest: Vec<Waker>,
+}
+
+impl<E> Ledger<E> {
+    pub(crate) fn new(target: usize, min_idle: usize, max_connecting: usize) -> Self {
+        Self {
+            queue: Queue::new(Discipline::Fifo),
+            target,
+            min_idle,
+            max_connecting,
+            suspended: false,
+            closed: false,
+            occupied: 0,
+            connecting: 0,
+            closing: 0,
+            peak_leased: 0,
+            vacant: Vec::new(),
+            fresh: 0,
+            offers: VecDeque::new(),
+            claimable: VecDeque::new(),
+            orphans: Vec::new(),
+            unattended: false,
+            connect_at: None,
+            drain: Vec::new(),
+        }
+    }
+
+    /// How many connects the waiters and the idle minimum ask for now, with this many idle
+    /// connections that will stay.
+    ///
+    /// Never more than there are waiters not yet served plus what is missing of the minimum, and
+    /// never above the target or the number that may run at once.
+    pub(crate) fn wanted_connects(&self, idle: usize) -> usize {
+        if self.closed || self.suspended {
+            return 0;
+        }
+        let wanted = self.queue.unserved() + self.min_idle.saturating_sub(idle);
+        wanted
+            .saturating_sub(self.connecting + self.claimable.len())
+            .min(self.target.saturating_sub(self.occupied))
+            .min(self.max_connecting.saturating_sub(self.connecting))
+    }
+
+    /// Occupies a slot for a connect.
+    pub(crate) fn begin_connect(&mut self) -> SlotId {
+        self.connecting += 1;
+        self.occupy()
+    }
+
+    /// Occupies a slot for a connection that exists already, if the target allows.
+    pub(crate) fn adopt(&mut self) -> Option<SlotId> {
+        if self.closed || self.occupied >= self.target {
+            return None;
+        }
+        Some(self.occupy())
+    }
+
+    /// A connect succeeded; its slot is now owned by the caller.
+    pub(crate) fn connected(&mut self) {
+        self.connecting -= 1;
+        self.check();
+    }
+
+    /// A connect failed.
+    pub(crate) fn connect_failed(&mut self, slot: SlotId, wakes: &mut Wakes) {
+        self.cancel_connect(slot);
+        self.on_vacancy(wakes);
+    }
+
+    /// A connect was not started after all.
+    pub(crate) fn cancel_connect(&mut self, slot: SlotId) {
+        self.connecting -= 1;
+        self.occupied -= 1;
+        self.vacant.push(slot);
+        self.check();
+    }
+
+    /// A connection begins to be closed.
+    pub(crate) fn begin_close(&mut self) {
+        self.closing += 1;
+        self.check();
+    }
+
+    /// A connection is closed and its slot is vacant.
+    pub(crate) fn vacated(&mut self, slot: SlotId, wakes: &mut Wakes) {
+        self.closing -= 1;
+        self.occupied -= 1;
+        self.vacant.push(slot);
+        self.on_vacancy(wakes);
+    }
+
+    /// How many connections are above the target and not being closed yet.
+    pub(crate) fn surplus(&self) -> usize {
+        (self.occupied - self.closing).saturating_sub(self.target)
+    }
+
+    /// Decides what becomes of a usable connection whose owner is done with it.
+    pub(crate) fn hand_over(&mut self, slot: SlotId, now: Instant, wakes: &mut Wakes) -> HandOver {
+        let reason = if self.closed {
+            Some(CloseReason::PoolClosed)
+        } else if self.surplus() > 0 {
+            Some(CloseReason::Surplus)
+        } else {
+            None
+        };
+        if let Some(reason) = reason {
+            self.begin_close();
+            return HandOver::Close(reason);
+        }
+        if self.offer(slot, now, wakes) {
+            HandOver::Offered
+        } else {
+            HandOver::Idle
+        }
+    }
+
+    /// Offers a slot to the first waiter, if one may be served.
+    pub(crate) fn offer(&mut self, slot: SlotId, now: Instant, wakes: &mut Wakes) -> bool {
+        if self.suspended {
+            return false;
+        }
+        let Some(waiter) = self.queue.next() else {
+            return false;
+        };
+        wakes.push(self.queue.serve(waiter, Turn::Offered(slot, now)));
+        // Offers that were taken leave the list from the front; the others bound its length.
+        while self.offers.front().is_some_and(|o| !self.is_open(o)) {
+            self.offers.pop_front();
+        }
+        self.offers.push_back(Offer {
+            waiter,
+            slot,
+            at: now,
+        });
+        true
+    }
+
+    /// Takes back offers that nobody came for, and wakes more and more others for them.
+    /// Returns how many were taken back.
+    pub(crate) fn revoke(&mut self, now: Instant, grace: Duration, wakes: &mut Wakes) -> usize {
+        let mut revoked = 0;
+        while let Some(offer) = self.offers.front() {
+            if self.is_open(offer) {
+                if now.saturating_duration_since(offer.at) < grace || self.queue.next().is_none() {
+                    break;
+                }
+                let Offer { waiter, slot, .. } = *offer;
+                self.queue.revoke(waiter);
+                self.claimable.push_back(Claimable {
+                    slot,
+                    width: 1,
+                    wake_at: now,
+                });
+                revoked += 1;
+            }
+            self.offers.pop_front();
+        }
+        for claimable in &mut self.claimable {
+            if now < claimable.wake_at {
+                continue;
+            }
+            let waiters: Vec<_> = self
+                .queue
+                .iter()
+                .filter(|id| matches!(self.queue.turn(*id), Turn::Waiting))
+                .take(claimable.width)
+                .collect();
+            for waiter in waiters {
+                wakes.push(self.queue.waker(waiter));
+            }
+            claimable.width = claimable.width.saturating_mul(2);
+            claimable.wake_at = now + REWAKE;
+        }
+        revoked
+    }
+
+    /// A slot whose offer was revoked, for the waiter being polled.
+    pub(crate) fn claim(&mut self) -> Option<SlotId> {
+        self.claimable.pop_front().map(|claimable| claimable.slot)
+    }
+
+    /// When [`revoke`](Self::revoke) is next to be called.
+    pub(crate) fn revoke_at(&self, grace: Duration) -> Option<Instant> {
+        let offer = self
+            .offers
+            .iter()
+            .find(|o| self.is_open(o))
+            .map(|o| o.at + grace);
+        let rewake = self.claimable.iter().map(|c| c.wake_at).min();
+        offer.into_iter().chain(rewake).min()
+    }
+
+    /// Takes the slots whose offers were revoked, when nobody is left to claim them.
+    pub(crate) fn take_unclaimed(&mut self) -> VecDeque<SlotId> {
+        if self.queue.unserved() > 0 && !self.closed {
+            return VecDeque::new();
+        }
+        std::mem::take(&mut self.claimable)
+            .into_iter()
+            .map(|c| c.slot)
+            .collect()
+    }
+
+    /// Refuses every waiter for this reason.
+    pub(crate) fn refuse_all(
+        &mut self,
+        mut refusal: impl FnMut() -> Refusal<E>,
+        wakes: &mut Wakes,
+    ) {
+        let waiters: Vec<_> = self.queue.iter().collect();
+        for waiter in waiters {
+            wakes.push(self.queue.serve(waiter, Turn::Refused(refusal())));
+        }
+    }
+
+    /// Refuses the first waiter; says whether there was one.
+    pub(crate) fn refuse_first(&mut self, refusal: Refusal<E>, wakes: &mut Wakes) {
+        if let Some(waiter) = self.queue.next() {
+            wakes.push(self.queue.serve(waiter, Turn::Refused(refusal)));
+        }
+    }
+
+    /// Capacity became free: wakes as many waiters as may start a connect.
+    pub(crate) fn on_vacancy(&mut self, wakes: &mut Wakes) {
+        self.check();
+        if self.occupied == 0 {
+            for waker in std::mem::take(&mut self.drain) {
+                wakes.push(Some(waker));
+            }
+        }
+        if self.occupied < self.target && !self.suspended {
+            if let Some(waiter) = self.queue.next() {
+                wakes.push(self.queue.waker(waiter));
+            }
+        }
+    }
+
+    /// Every number must fit the others.
+    pub(crate) fn check(&self) {
+        debug_assert!(
+            self.connecting + self.closing <= self.occupied,
+            "parts exceed the whole"
+        );
+        debug_assert_eq!(
+            self.occupied + self.vacant.len(),
+            self.fresh as usize,
+            "no slot is lost"
+        );
+    }
+
+    fn occupy(&mut self) -> SlotId {
+        self.occupied += 1;
+        let slot = self.vacant.pop().unwrap_or_else(|| {
+            self.fresh += 1;
+            SlotId(self.fresh - 1)
+        });
+        self.check();
+        slot
+    }
+
+    fn is_open(&self, offer: &Offer) -> bool {
+        self.queue.is_offered(offer.waiter, offer.slot, offer.at)
+    }
+}
+
+impl Wakes {
+    pub(crate) fn push(&mut self, waker: Option<Waker>) {
+        let Some(waker) = waker else { return };
+        match &self.first {
+            None => self.first = Some(waker),
+            Some(_) => self.rest.push(waker),
+        }
+    }
+
+    /// Wakes them; to be called without any lock. A waker that panics harms nobody else.
+    pub(crate) fn wake(self) {
+        for waker in self.first.into_iter().chain(self.rest) {
+            let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| waker.wake()));
+        }
+    }
+}
+
+/// How long after one waiter was woken for a revoked offer the next are.
+const REWAKE: Duration = Duration::from_millis(10);

@@ -1,0 +1,77 @@
+//! What one acquire may ask for.
+
+use std::time::{Duration, Instant};
+
+use crate::Check;
+
+/// What one acquire asks for beyond the pool's configuration.
+///
+/// ```
+/// use std::time::Duration;
+/// use pool_core::{Check, GetOptions};
+///
+/// let options = GetOptions::new().timeout(Duration::from_millis(250)).check(Check::Always);
+/// # let _ = options;
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[must_use]
+pub struct GetOptions {
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) wait_timeout: Option<Duration>,
+    pub(crate) validate_timeout: Option<Duration>,
+    pub(crate) reset_timeout: Option<Duration>,
+    pub(crate) check: Option<Check>,
+}
+
+impl GetOptions {
+    pub(crate) const DEFAULT: Self = Self {
+        timeout: None,
+        deadline: None,
+        wait_timeout: None,
+        validate_timeout: None,
+        reset_timeout: None,
+        check: None,
+    };
+
+    /// Asks for nothing special.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The time for the whole acquire, in place of the pool's.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// A point in time at which the acquire ends, if its timeout does not end it earlier.
+    pub fn deadline(mut self, deadline: Instant) -> Self {
+        self.deadline = Some(deadline);
+        self
+    }
+
+    /// The time for waiting in the queue, in place of the pool's.
+    pub fn wait_timeout(mut self, timeout: Duration) -> Self {
+        self.wait_timeout = Some(timeout);
+        self
+    }
+
+    /// The time for one check, in place of the pool's.
+    pub fn validate_timeout(mut self, timeout: Duration) -> Self {
+        self.validate_timeout = Some(timeout);
+        self
+    }
+
+    /// The time for one reset, in place of the pool's.
+    pub fn reset_timeout(mut self, timeout: Duration) -> Self {
+        self.reset_timeout = Some(timeout);
+        self
+    }
+
+    /// When to check the connection, in place of the pool's setting.
+    pub fn check(mut self, check: Check) -> Self {
+        self.check = Some(check);
+        self
+    }
+}

@@ -1,0 +1,231 @@
+//! The callers who wait, in the order in which they are served.
+//!
+//! A pure machine, guarded by the ledger's lock: it wakes nobody and reads no clock. Nodes live in
+//! a slab and the unserved among them are linked by index, so leaving the queue costs the same
+//! wherever one stands, and a queue that has once been long allocates nothing more.
+
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::Instant;
+
+use crate::slot::SlotId;
+use crate::{ErrorClass, ErrorKind};
+
+/// A place in the queue; valid until [`Queue::remove`] is called with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct WaiterId(u32);
+
+/// What has become of one who waits.
+#[derive(Debug)]
+pub(crate) enum Turn<E> {
+    /// Wants a connection.
+    Waiting,
+    /// Was offered a connection but did not come; keeps its place and is skipped until polled.
+    Absent,
+    /// May take this connection, since then. Its slot counts as leased.
+    Offered(SlotId, Instant),
+    /// Will get none.
+    Refused(Refusal<E>),
+}
+
+/// Why a waiter gets no connection.
+#[derive(Debug)]
+pub(crate) struct Refusal<E> {
+    pub(crate) kind: ErrorKind,
+    pub(crate) cause: Option<(Arc<E>, ErrorClass)>,
+}
+
+/// Who waits, in order.
+#[derive(Debug)]
+pub(crate) struct Queue<E> {
+    nodes: Vec<Node<E>>,
+    free: u32,
+    head: u32,
+    tail: u32,
+    /// Nodes that are `Waiting` or `Absent`.
+    unserved: usize,
+    len: usize,
+    discipline: Discipline,
+}
+
+/// Which waiter is served next, and whether another may join.
+///
+/// The seam for overload disciplines. First in, first out is fair and, below saturation, no worse
+/// than any other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Discipline {
+    #[default]
+    Fifo,
+}
+
+#[derive(Debug)]
+struct Node<E> {
+    previous: u32,
+    next: u32,
+    turn: Turn<E>,
+    waker: Option<Waker>,
+}
+
+impl<E> Queue<E> {
+    pub(crate) fn new(discipline: Discipline) -> Self {
+        Self {
+            nodes: Vec::new(),
+            free: NIL,
+            head: NIL,
+            tail: NIL,
+            unserved: 0,
+            len: 0,
+            discipline,
+        }
+    }
+
+    /// Joins at the end, or, with `first`, at the front: the place of one whose offered connection
+    /// turned out to be dead.
+    pub(crate) fn join(&mut self, waker: Waker, first: bool) -> WaiterId {
+        let node = Node {
+            previous: NIL,
+            next: NIL,
+            turn: Turn::Waiting,
+            waker: Some(waker),
+        };
+        let id = if self.free == NIL {
+            self.nodes.push(node);
+            u32::try_from(self.nodes.len() - 1).expect("max_waiters is below u32::MAX")
+        } else {
+            let id = self.free;
+            self.free = self.nodes[id as usize].next;
+            self.nodes[id as usize] = node;
+            id
+        };
+        self.link(id, first);
+        self.len += 1;
+        WaiterId(id)
+    }
+
+    /// Leaves the queue; says what had become of the waiter, and gives its waker.
+    pub(crate) fn remove(&mut self, WaiterId(id): WaiterId) -> (Turn<E>, Option<Waker>) {
+        if self.turn(WaiterId(id)).is_unserved() {
+            self.unlink(id);
+        }
+        let node = &mut self.nodes[id as usize];
+        node.next = self.free;
+        self.free = id;
+        self.len -= 1;
+        (
+            std::mem::replace(&mut node.turn, Turn::Absent),
+            node.waker.take(),
+        )
+    }
+
+    /// Notes that the waiter was polled without an answer, and who is to be woken; gives the
+    /// waker that this replaces. One who was absent is back.
+    pub(crate) fn polled(&mut self, WaiterId(id): WaiterId, waker: Waker) -> Option<Waker> {
+        let node = &mut self.nodes[id as usize];
+        if matches!(node.turn, Turn::Absent) {
+            node.turn = Turn::Waiting;
+        }
+        node.waker.replace(waker)
+    }
+
+    /// The waiter to be served next.
+    pub(crate) fn next(&self) -> Option<WaiterId> {
+        match self.discipline {
+            Discipline::Fifo => self
+                .iter()
+                .find(|id| matches!(self.turn(*id), Turn::Waiting)),
+        }
+    }
+
+    /// Decides the turn of an unserved waiter, who is to be woken.
+    #[must_use = "the waiter sleeps until it is woken"]
+    pub(crate) fn serve(&mut self, WaiterId(id): WaiterId, turn: Turn<E>) -> Option<Waker> {
+        debug_assert!(
+            self.nodes[id as usize].turn.is_unserved(),
+            "a waiter is served once"
+        );
+        debug_assert!(!turn.is_unserved(), "serving decides");
+        self.unlink(id);
+        let node = &mut self.nodes[id as usize];
+        node.turn = turn;
+        node.waker.take()
+    }
+
+    /// Takes an open offer back from a waiter who has not come for it.
+    pub(crate) fn revoke(&mut self, WaiterId(id): WaiterId) {
+        debug_assert!(matches!(self.nodes[id as usize].turn, Turn::Offered(..)));
+        self.nodes[id as usize].turn = Turn::Absent;
+        self.link(id, true);
+    }
+
+    /// Takes the waker of a waiter that is to look again.
+    pub(crate) fn waker(&mut self, WaiterId(id): WaiterId) -> Option<Waker> {
+        self.nodes[id as usize].waker.take()
+    }
+
+    pub(crate) fn turn(&self, WaiterId(id): WaiterId) -> &Turn<E> {
+        &self.nodes[id as usize].turn
+    }
+
+    /// Whether this offer is still open: neither taken nor answered by leaving.
+    pub(crate) fn is_offered(&self, WaiterId(id): WaiterId, slot: SlotId, at: Instant) -> bool {
+        matches!(self.nodes[id as usize].turn, Turn::Offered(s, t) if (s, t) == (slot, at))
+    }
+
+    /// The unserved, first to last.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = WaiterId> + '_ {
+        std::iter::successors(Some(self.head).filter(|id| *id != NIL), |id| {
+            Some(self.nodes[*id as usize].next).filter(|id| *id != NIL)
+        })
+        .map(WaiterId)
+    }
+
+    /// How many want a connection and have none.
+    pub(crate) fn unserved(&self) -> usize {
+        self.unserved
+    }
+
+    /// How many have not left yet, served or not.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    fn link(&mut self, id: u32, first: bool) {
+        let (previous, next) = if first {
+            (NIL, self.head)
+        } else {
+            (self.tail, NIL)
+        };
+        let node = &mut self.nodes[id as usize];
+        (node.previous, node.next) = (previous, next);
+        match previous {
+            NIL => self.head = id,
+            previous => self.nodes[previous as usize].next = id,
+        }
+        match next {
+            NIL => self.tail = id,
+            next => self.nodes[next as usize].previous = id,
+        }
+        self.unserved += 1;
+    }
+
+    fn unlink(&mut self, id: u32) {
+        let Node { previous, next, .. } = self.nodes[id as usize];
+        match previous {
+            NIL => self.head = next,
+            previous => self.nodes[previous as usize].next = next,
+        }
+        match next {
+            NIL => self.tail = previous,
+            next => self.nodes[next as usize].previous = previous,
+        }
+        self.unserved -= 1;
+    }
+}
+
+impl<E> Turn<E> {
+    fn is_unserved(&self) -> bool {
+        matches!(self, Self::Waiting | Self::Absent)
+    }
+}
+
+const NIL: u32 = u32::MAX;

@@ -1,0 +1,187 @@
+//! What a pool is doing and what it has done.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use crate::latency::{Histogram, Latency};
+use crate::{CloseReason, ErrorKind};
+
+/// What a pool is doing now.
+///
+/// `idle + leased + connecting + checking + resetting + closing = size`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct State {
+    /// Occupied slots.
+    pub size: usize,
+    /// The size that the pool may have; the maximum unless resized.
+    pub target: usize,
+    /// Connections that are ready to be lent.
+    pub idle: usize,
+    /// Connections that are lent, or offered to a caller who was woken for them.
+    pub leased: usize,
+    /// Connections being opened.
+    pub connecting: usize,
+    /// Connections being checked.
+    pub checking: usize,
+    /// Connections being reset, or waiting for it.
+    pub resetting: usize,
+    /// Connections being closed.
+    pub closing: usize,
+    /// Callers who wait.
+    pub waiting: usize,
+    /// The current generation.
+    pub generation: u64,
+    /// Whether lending is suspended.
+    pub suspended: bool,
+    /// Whether the pool is closed.
+    pub closed: bool,
+}
+
+impl State {
+    /// The share of the target that is lent, from 0 to 1 (above 1 after a shrink).
+    pub fn utilisation(&self) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "sizes are small")]
+        match self.target {
+            0 => 0.0,
+            target => self.leased as f64 / target as f64,
+        }
+    }
+}
+
+/// What a pool has done since it was built.
+///
+/// When nobody waits, `started = direct + waited + timed_out + cancelled + failed`, and
+/// `created - closed` is the number of open connections.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Statistics {
+    /// Acquires begun.
+    pub started: u64,
+    /// Acquires served at once.
+    pub direct: u64,
+    /// Acquires served after waiting for something.
+    pub waited: u64,
+    /// Acquires that ran out of time.
+    pub timed_out: u64,
+    /// Acquires whose caller left.
+    pub cancelled: u64,
+    /// Acquires that failed otherwise.
+    pub failed: u64,
+    /// Connections opened or added.
+    pub created: u64,
+    /// Attempts to connect, failed ones included.
+    pub connects: u64,
+    /// Attempts to connect that failed.
+    pub connect_errors: u64,
+    /// Attempts to connect that ran out of time; part of the failed.
+    pub connect_timeouts: u64,
+    /// Connections that failed a check.
+    pub validation_failures: u64,
+    /// Generations swept after several dead connections in a row.
+    pub sweeps: u64,
+    /// Connections handed to callers who did not come for them.
+    pub revoked: u64,
+    /// Panics of the manager, hooks, gate or observer.
+    pub panics: u64,
+    /// The most connections lent at once, as seen at each tick and whenever somebody had to wait.
+    pub peak_leased: u64,
+    /// How long acquires took, those served at once being counted as zero.
+    pub acquire: Latency,
+    closed: [u64; CloseReason::ALL.len()],
+}
+
+impl Statistics {
+    /// Connections that left the pool, for any reason.
+    pub fn closed(&self) -> u64 {
+        self.closed.iter().sum()
+    }
+
+    /// Connections that left the pool for this reason.
+    pub fn closed_for(&self, reason: CloseReason) -> u64 {
+        self.closed[reason as usize]
+    }
+
+    /// Acquires that succeeded.
+    pub fn acquired(&self) -> u64 {
+        self.direct + self.waited
+    }
+}
+
+/// The counters of everything that is not on the fast path.
+#[derive(Debug)]
+pub(crate) struct Counters {
+    pub(crate) queued: AtomicU64,
+    pub(crate) waited: AtomicU64,
+    pub(crate) timed_out: AtomicU64,
+    pub(crate) cancelled: AtomicU64,
+    pub(crate) failed: AtomicU64,
+    pub(crate) created: AtomicU64,
+    pub(crate) connects: AtomicU64,
+    pub(crate) connect_errors: AtomicU64,
+    pub(crate) connect_timeouts: AtomicU64,
+    pub(crate) validation_failures: AtomicU64,
+    pub(crate) sweeps: AtomicU64,
+    pub(crate) revoked: AtomicU64,
+    pub(crate) acquire: Histogram,
+    closed: [AtomicU64; CloseReason::ALL.len()],
+}
+
+impl Counters {
+    pub(crate) fn new() -> Self {
+        Self {
+            queued: AtomicU64::new(0),
+            waited: AtomicU64::new(0),
+            timed_out: AtomicU64::new(0),
+            cancelled: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+            created: AtomicU64::new(0),
+            connects: AtomicU64::new(0),
+            connect_errors: AtomicU64::new(0),
+            connect_timeouts: AtomicU64::new(0),
+            validation_failures: AtomicU64::new(0),
+            sweeps: AtomicU64::new(0),
+            revoked: AtomicU64::new(0),
+            acquire: Histogram::new(),
+            closed: [const { AtomicU64::new(0) }; CloseReason::ALL.len()],
+        }
+    }
+
+    pub(crate) fn close(&self, reason: CloseReason) {
+        add(&self.closed[reason as usize]);
+    }
+
+    pub(crate) fn fail(&self, kind: ErrorKind) {
+        add(if matches!(kind, ErrorKind::Timeout(_)) {
+            &self.timed_out
+        } else {
+            &self.failed
+        });
+    }
+
+    pub(crate) fn snapshot(&self, direct: u64, peak_leased: usize, panics: u64) -> Statistics {
+        let read = |counter: &AtomicU64| counter.load(Relaxed);
+        Statistics {
+            started: direct + read(&self.queued),
+            direct,
+            waited: read(&self.waited),
+            timed_out: read(&self.timed_out),
+            cancelled: read(&self.cancelled),
+            failed: read(&self.failed),
+            created: read(&self.created),
+            connects: read(&self.connects),
+            connect_errors: read(&self.connect_errors),
+            connect_timeouts: read(&self.connect_timeouts),
+            validation_failures: read(&self.validation_failures),
+            sweeps: read(&self.sweeps),
+            revoked: read(&self.revoked),
+            panics,
+            peak_leased: peak_leased as u64,
+            acquire: self.acquire.snapshot(direct),
+            closed: std::array::from_fn(|i| read(&self.closed[i])),
+        }
+    }
+}
+
+pub(crate) fn add(counter: &AtomicU64) {
+    counter.fetch_add(1, Relaxed);
+}
