@@ -18,7 +18,7 @@ use crate::builder::Builder;
 use crate::clock::{Clock, system_now};
 use crate::config::{Config, nanos};
 use crate::event::Event;
-use crate::machine::{Machine, Opening, Ticket};
+use crate::machine::{Machine, Opening, Stamp};
 use crate::permit::Permit;
 use crate::rejected::Rejected;
 use crate::snapshot::Snapshot;
@@ -50,12 +50,15 @@ struct Shared {
     asked: u64,
 }
 
+type Listener = dyn Fn(&Event) + Send + Sync;
+type DecideOpenTime = dyn Fn(&Opening) -> Duration + Send + Sync;
+
 #[derive(Default)]
 pub(crate) struct Hooks {
     pub(crate) name: Option<Box<str>>,
     pub(crate) clock: Option<Arc<dyn Clock>>,
-    pub(crate) listener: Option<Box<dyn Fn(&Event) + Send + Sync>>,
-    pub(crate) open_time: Option<Box<dyn Fn(&Opening) -> Duration + Send + Sync>>,
+    pub(crate) listener: Option<Box<Listener>>,
+    pub(crate) open_time: Option<Box<DecideOpenTime>>,
 }
 
 impl Hooks {
@@ -117,7 +120,7 @@ impl Breaker {
     /// Why the call is refused and when to come back.
     #[inline]
     pub fn admit(&self) -> Result<Permit<&Self>, Rejected> {
-        self.ticket(|| self.hooks.now()).map(|(ticket, stripe)| Permit::new(self, ticket, stripe))
+        self.stamp(|| self.hooks.now()).map(|stamp| Permit::new(self, stamp))
     }
 
     /// [`admit`](Self::admit) at the caller's time.
@@ -127,7 +130,7 @@ impl Breaker {
     /// Why the call is refused and when to come back.
     #[inline]
     pub fn admit_at(&self, now: Instant) -> Result<Permit<&Self>, Rejected> {
-        self.ticket(|| now).map(|(ticket, stripe)| Permit::new(self, ticket, stripe))
+        self.stamp(|| now).map(|stamp| Permit::new(self, stamp))
     }
 
     /// [`admit`](Self::admit) for a permit that may outlive the borrow.
@@ -137,8 +140,7 @@ impl Breaker {
     /// Why the call is refused and when to come back.
     #[inline]
     pub fn admit_owned(self: &Arc<Self>) -> Result<Permit<Arc<Self>>, Rejected> {
-        let (ticket, stripe) = self.ticket(|| self.hooks.now())?;
-        Ok(Permit::new(Arc::clone(self), ticket, stripe))
+        self.stamp(|| self.hooks.now()).map(|stamp| Permit::new(Arc::clone(self), stamp))
     }
 
     /// [`admit_owned`](Self::admit_owned) at the caller's time.
@@ -148,8 +150,7 @@ impl Breaker {
     /// Why the call is refused and when to come back.
     #[inline]
     pub fn admit_owned_at(self: &Arc<Self>, now: Instant) -> Result<Permit<Arc<Self>>, Rejected> {
-        let (ticket, stripe) = self.ticket(|| now)?;
-        Ok(Permit::new(Arc::clone(self), ticket, stripe))
+        self.stamp(|| now).map(|stamp| Permit::new(Arc::clone(self), stamp))
     }
 
     /// The state, by one load. An open breaker whose time is over stays open until a call comes.
@@ -233,17 +234,17 @@ impl Breaker {
     }
 
     #[inline]
-    fn ticket(&self, now: impl FnOnce() -> Instant) -> Result<(Ticket, u32), Rejected> {
+    fn stamp(&self, now: impl FnOnce() -> Instant) -> Result<(Stamp, u32), Rejected> {
         let word = self.word.load(Ordering::Acquire);
         if word & ADMITS == 0 {
             return self.ask(word, now());
         }
         let stripe = if word & COUNTS == 0 { UNCOUNTED } else { self.start() };
-        Ok((Ticket::quick(word >> EPOCH_SHIFT), stripe))
+        Ok((Stamp::quick(word >> EPOCH_SHIFT), stripe))
     }
 
     #[inline(never)]
-    fn ask(&self, word: u64, now: Instant) -> Result<(Ticket, u32), Rejected> {
+    fn ask(&self, word: u64, now: Instant) -> Result<(Stamp, u32), Rejected> {
         let stripe = &self.stripes[self.own_stripe()];
         if word & FORCED != 0 {
             stripe.rejected_forced.fetch_add(1, Ordering::Relaxed);
@@ -258,9 +259,9 @@ impl Breaker {
             }
         }
         self.with(|machine| {
-            let ticket = machine.admit(now)?;
+            let stamp = machine.on_admission(now)?;
             let counts = machine.counts_calls();
-            Ok((ticket, if counts { self.start() } else { UNCOUNTED }))
+            Ok((stamp, if counts { self.start() } else { UNCOUNTED }))
         })
     }
 
@@ -275,15 +276,14 @@ impl Breaker {
     #[inline]
     pub(crate) fn end(
         &self,
-        ticket: Ticket,
+        stamp: Stamp,
         stripe: u32,
         outcome: Option<Outcome>,
-        hint: Option<Duration>,
         now: impl FnOnce() -> Instant,
     ) {
         let word = self.word.load(Ordering::Acquire);
-        if word & ADMITS == 0 || word >> EPOCH_SHIFT != ticket.epoch {
-            return self.tell(ticket, stripe, outcome, hint, now());
+        if word & ADMITS == 0 || word >> EPOCH_SHIFT != stamp.epoch() {
+            return self.tell(stamp, stripe, outcome, None, now());
         }
         let counted = stripe != UNCOUNTED;
         let home = if counted { stripe as usize } else { self.own_stripe() };
@@ -293,8 +293,8 @@ impl Breaker {
                 let now = now();
                 let period_end_ns = self.period_end_ns.load(Ordering::Relaxed);
                 let current = self.since_base_ns(now) < period_end_ns;
-                if !current || !home.succeed(ticket.epoch, counted) {
-                    self.tell(ticket, stripe, outcome, hint, now);
+                if !current || !home.succeed(stamp.epoch(), counted) {
+                    self.tell(stamp, stripe, outcome, None, now);
                 }
             }
             // They decide nothing while every call is admitted anyway.
@@ -306,22 +306,22 @@ impl Breaker {
                 }
             }
             Some(Outcome::Failure | Outcome::Overload) => {
-                self.tell(ticket, stripe, outcome, hint, now());
+                self.tell(stamp, stripe, outcome, None, now());
             }
         }
     }
 
     #[inline(never)]
-    fn tell(
+    pub(crate) fn tell(
         &self,
-        ticket: Ticket,
+        stamp: Stamp,
         stripe: u32,
         outcome: Option<Outcome>,
         hint: Option<Duration>,
         now: Instant,
     ) {
         self.with(|machine| {
-            machine.on_end(&ticket, outcome, hint, now);
+            machine.on_end(stamp, outcome, hint, now);
             // After the machine has looked at the calls in flight, of which this was one.
             if stripe != UNCOUNTED {
                 self.stripes[stripe as usize].finish();

@@ -322,6 +322,7 @@ impl Config {
 }
 
 /// Nanoseconds; what does not fit (584 years) counts as the most that does.
-pub(crate) fn nanos(span: Duration) -> u64 {
-    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
+#[inline]
+pub(crate) const fn nanos(span: Duration) -> u64 {
+    span.as_secs().saturating_mul(1_000_000_000).saturating_add(span.subsec_nanos() as u64)
 }

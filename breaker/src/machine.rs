@@ -71,23 +71,46 @@ pub struct Machine {
 /// The right to make one call. It must be settled or cancelled.
 #[derive(Debug, PartialEq, Eq, Hash)]
 #[must_use = "a ticket that is neither settled nor cancelled stays in flight for ever"]
-pub struct Ticket {
-    pub(crate) epoch: u64,
-    started_ns: u64,
-    start_period: u64,
-    degraded: bool,
-}
+pub struct Ticket(Stamp);
 
 impl Ticket {
     /// Whether the breaker was degraded when it admitted the call: skip what is optional.
     #[must_use]
     pub const fn degraded(&self) -> bool {
-        self.degraded
+        self.0.degraded()
+    }
+}
+
+/// What a call needs to remember: two words, so that it stays in registers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Stamp {
+    /// `epoch: 62 | degraded: 1 | counted in flight: 1`.
+    word: u64,
+    started_ns: u64,
+}
+
+impl Stamp {
+    const fn new(epoch: u64, degraded: bool, counted: bool, started_ns: u64) -> Self {
+        Self { word: epoch << 2 | (degraded as u64) << 1 | counted as u64, started_ns }
     }
 
-    /// A ticket that [`Machine::admit`] would have given while closed and without a slow rule.
+    /// What [`Machine::admit`] would have given while closed and without a slow-call rule.
+    #[inline]
     pub(crate) const fn quick(epoch: u64) -> Self {
-        Self { epoch, started_ns: 0, start_period: 0, degraded: false }
+        Self { word: epoch << 2, started_ns: 0 }
+    }
+
+    #[inline]
+    pub(crate) const fn epoch(self) -> u64 {
+        self.word >> 2
+    }
+
+    pub(crate) const fn degraded(self) -> bool {
+        self.word & 2 != 0
+    }
+
+    const fn counted(self) -> bool {
+        self.word & 1 != 0
     }
 }
 
@@ -155,8 +178,11 @@ impl Machine {
     ///
     /// Why it is refused and when to come back.
     pub fn admit(&mut self, now: Instant) -> Result<Ticket, Rejected> {
+        self.on_admission(now).map(Ticket)
+    }
+
+    pub(crate) fn on_admission(&mut self, now: Instant) -> Result<Stamp, Rejected> {
         let now_ns = self.since_base_ns(now);
-        self.on_time(now_ns);
         let admitted = match self.mode {
             Mode::ForcedClosed | Mode::MetricsOnly => Ok(()),
             Mode::ForcedOpen => Err(Rejected::Forced),
@@ -164,14 +190,13 @@ impl Machine {
         };
         match admitted {
             Ok(()) => {
-                self.in_flight += 1;
+                let counted = self.counts_calls();
+                self.in_flight += u64::from(counted);
                 self.check();
-                Ok(Ticket {
-                    epoch: self.epoch,
-                    started_ns: now_ns,
-                    start_period: self.overdue.as_mut().map_or(0, |overdue| overdue.start(now_ns)),
-                    degraded: self.state == State::Degraded,
-                })
+                let degraded = self.state == State::Degraded;
+                let started_ns =
+                    self.overdue.as_mut().map_or(now_ns, |overdue| overdue.start(now_ns));
+                Ok(Stamp::new(self.epoch, degraded, counted, started_ns))
             }
             Err(rejected) => {
                 let count = match rejected {
@@ -189,7 +214,7 @@ impl Machine {
 
     /// A call has ended.
     pub fn settle(&mut self, ticket: Ticket, outcome: Outcome, now: Instant) {
-        self.on_end(&ticket, Some(outcome), None, now);
+        self.on_end(ticket.0, Some(outcome), None, now);
     }
 
     /// A call has ended, and the server said when to come back: an opening lasts at least until
@@ -201,12 +226,12 @@ impl Machine {
         retry_after: Duration,
         now: Instant,
     ) {
-        self.on_end(&ticket, Some(outcome), Some(retry_after), now);
+        self.on_end(ticket.0, Some(outcome), Some(retry_after), now);
     }
 
     /// A call was abandoned: neither success nor failure.
     pub fn cancel(&mut self, ticket: Ticket, now: Instant) {
-        self.on_end(&ticket, None, None, now);
+        self.on_end(ticket.0, None, None, now);
     }
 
     /// Time has passed: ends a half-open epoch whose deadline is over and counts calls in flight
@@ -339,16 +364,19 @@ impl Machine {
 
     pub(crate) fn on_end(
         &mut self,
-        ticket: &Ticket,
+        stamp: Stamp,
         outcome: Option<Outcome>,
         hint: Option<Duration>,
         now: Instant,
     ) {
         let now_ns = self.since_base_ns(now);
-        self.on_time(now_ns);
-        if ticket.epoch == self.epoch {
+        // While every call is admitted anyway, only results bring news.
+        if !self.admits_all() || !matches!(outcome, None | Some(Outcome::Ignored)) {
+            self.on_time(now_ns);
+        }
+        if stamp.epoch() == self.epoch {
             if let Some(overdue) = &mut self.overdue {
-                overdue.finish(ticket.start_period);
+                overdue.finish(stamp.started_ns);
             }
             let (kind, total) = match outcome {
                 Some(Outcome::Success) => (Some(Kind::Success), &mut self.totals.successes),
@@ -364,7 +392,7 @@ impl Machine {
                     self.hint_until_ns = self.hint_until_ns.max(now_ns.saturating_add(hint_ns));
                 }
                 let slow = self.config.slow.is_some_and(|rule| {
-                    now_ns.saturating_sub(ticket.started_ns) >= nanos(rule.threshold)
+                    now_ns.saturating_sub(stamp.started_ns) >= nanos(rule.threshold)
                 });
                 self.evidence.record(kind, slow);
                 self.judge_result(kind, slow, now_ns);
@@ -374,7 +402,7 @@ impl Machine {
         } else {
             self.totals.stale += 1;
         }
-        self.in_flight = self.in_flight.saturating_sub(1);
+        self.in_flight = self.in_flight.saturating_sub(u64::from(stamp.counted()));
         self.check();
     }
 

@@ -32,14 +32,16 @@ impl Overdue {
         self.period = self.period.max(period);
     }
 
-    /// A call starts; the answer is to be handed to [`finish`](Self::finish).
+    /// A call starts. Returns when, which is not before the period that it is counted in.
     pub(crate) fn start(&mut self, now_ns: u64) -> u64 {
         self.advance(now_ns);
         self.running[index(self.period)] += 1;
-        self.period
+        now_ns.max(self.period * self.width_ns)
     }
 
-    pub(crate) fn finish(&mut self, period: u64) {
+    /// A call ends that started at `started_ns`, as [`start`](Self::start) returned it.
+    pub(crate) fn finish(&mut self, started_ns: u64) {
+        let period = started_ns / self.width_ns;
         if self.period - period < PERIODS {
             self.running[index(period)] -= 1;
         } else {
@@ -57,7 +59,6 @@ impl Overdue {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "a remainder by nine fits an index")]
 const fn index(period: u64) -> usize {
     (period % PERIODS) as usize
 }

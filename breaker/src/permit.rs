@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::breaker::Breaker;
-use crate::machine::Ticket;
+use crate::machine::Stamp;
 use crate::state::Outcome;
 
 /// One admitted call of a [`Breaker`], as `Permit<&Breaker>` or `Permit<Arc<Breaker>>`.
@@ -16,20 +16,22 @@ use crate::state::Outcome;
 #[must_use = "a permit dropped at once is a cancelled call"]
 pub struct Permit<B: Deref<Target = Breaker>> {
     breaker: B,
-    ticket: Option<Ticket>,
+    stamp: Stamp,
     stripe: u32,
+    /// Not told yet.
+    live: bool,
 }
 
 impl<B: Deref<Target = Breaker>> Permit<B> {
     #[inline]
-    pub(crate) const fn new(breaker: B, ticket: Ticket, stripe: u32) -> Self {
-        Self { breaker, ticket: Some(ticket), stripe }
+    pub(crate) const fn new(breaker: B, (stamp, stripe): (Stamp, u32)) -> Self {
+        Self { breaker, stamp, stripe, live: true }
     }
 
     /// Whether the breaker was degraded when it admitted the call: skip what is optional.
     #[must_use]
-    pub fn degraded(&self) -> bool {
-        self.ticket.as_ref().is_some_and(Ticket::degraded)
+    pub const fn degraded(&self) -> bool {
+        self.stamp.degraded()
     }
 
     /// The call did what it should.
@@ -59,25 +61,22 @@ impl<B: Deref<Target = Breaker>> Permit<B> {
     /// The call ended, now by the breaker's clock.
     #[inline]
     pub fn settle(mut self, outcome: Outcome) {
-        if let Some(ticket) = self.ticket.take() {
-            self.breaker.end(ticket, self.stripe, Some(outcome), None, || self.breaker.now());
-        }
+        self.live = false;
+        self.breaker.end(self.stamp, self.stripe, Some(outcome), || self.breaker.now());
     }
 
     /// The call ended at `now`.
     #[inline]
     pub fn settle_at(mut self, outcome: Outcome, now: Instant) {
-        if let Some(ticket) = self.ticket.take() {
-            self.breaker.end(ticket, self.stripe, Some(outcome), None, || now);
-        }
+        self.live = false;
+        self.breaker.end(self.stamp, self.stripe, Some(outcome), || now);
     }
 
     /// The call ended at `now`, and the server said when to come back. If the breaker opens, it
     /// stays open at least until then, within [`longest_hint`](crate::Config::longest_hint).
     pub fn settle_with_hint_at(mut self, outcome: Outcome, retry_after: Duration, now: Instant) {
-        if let Some(ticket) = self.ticket.take() {
-            self.breaker.end(ticket, self.stripe, Some(outcome), Some(retry_after), || now);
-        }
+        self.live = false;
+        self.breaker.tell(self.stamp, self.stripe, Some(outcome), Some(retry_after), now);
     }
 
     /// [`settle_with_hint_at`](Self::settle_with_hint_at) by the breaker's clock.
@@ -88,18 +87,17 @@ impl<B: Deref<Target = Breaker>> Permit<B> {
 
     /// The call was given up at `now`; as dropping the permit, at the caller's time.
     pub fn cancel_at(mut self, now: Instant) {
-        if let Some(ticket) = self.ticket.take() {
-            self.breaker.end(ticket, self.stripe, None, None, || now);
-        }
+        self.live = false;
+        self.breaker.end(self.stamp, self.stripe, None, || now);
     }
 }
 
 impl<B: Deref<Target = Breaker>> Drop for Permit<B> {
     #[inline]
     fn drop(&mut self) {
-        if let Some(ticket) = self.ticket.take() {
+        if self.live {
             let outcome = thread::panicking().then_some(Outcome::Failure);
-            self.breaker.end(ticket, self.stripe, outcome, None, || self.breaker.now());
+            self.breaker.end(self.stamp, self.stripe, outcome, || self.breaker.now());
         }
     }
 }

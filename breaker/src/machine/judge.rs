@@ -13,12 +13,18 @@ use crate::state::{Cause, Mode, State, edge};
 use crate::window::{Counts, Kind, share, wilson_lower};
 
 impl Machine {
+    /// While closed, and while open until its time is over, a call learns the answer from the state
+    /// alone; only where it changes something does time pass for the machine.
     pub(super) fn judge_admission(&mut self, now_ns: u64) -> Result<(), Rejected> {
+        if matches!(self.state, State::Degraded | State::HalfOpen) {
+            self.on_time(now_ns);
+        }
         if self.state == State::Open {
             let left_ns = self.open_until_ns.saturating_sub(now_ns);
             if left_ns > 0 {
                 return Err(Rejected::Open { retry_after: Duration::from_nanos(left_ns) });
             }
+            self.on_time(now_ns);
             self.go(Cause::WaitOver, now_ns);
         }
         if self.state == State::HalfOpen && !self.probes.issue(self.config.half_open.probes) {
@@ -55,7 +61,7 @@ impl Machine {
                     self.limit.on_overload(self.in_flight, now_ns);
                 }
             }
-            Kind::Success => self.limit.on_success(),
+            Kind::Success => self.limit.on_success(self.in_flight),
             Kind::Failure => {}
         }
         if self.state == State::Degraded {
@@ -201,11 +207,14 @@ impl Machine {
         self.state = to;
         if (from, to) != (State::Closed, State::Degraded) {
             self.clear_evidence();
-            self.limit = Limit::default();
+            self.limit.lift();
         }
         let mut open_for = None;
         match to {
-            State::Closed => self.closed_since_ns = now_ns,
+            State::Closed => {
+                self.closed_since_ns = now_ns;
+                self.limit = Limit::default();
+            }
             State::Open => {
                 self.opened_on = counts;
                 open_for = Some(self.open(now_ns));
@@ -215,7 +224,7 @@ impl Machine {
                 self.probes = Probes::new(deadline_ns);
             }
             State::Degraded if from == State::HalfOpen => {
-                self.limit = Limit::ramp(self.config.half_open.successes);
+                self.limit.start(self.config.half_open.successes);
             }
             State::Degraded => {}
         }

@@ -1,5 +1,5 @@
 //! What several tests of this crate need.
-#![allow(dead_code, reason = "each test file uses a part")]
+#![allow(dead_code, unreachable_pub, reason = "each test file uses a part")]
 
 pub mod model;
 pub mod operations;
