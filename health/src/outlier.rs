@@ -54,6 +54,8 @@ struct Record {
     interval_results: u32,
     multiplier: u32,
     ejected_until: Option<Instant>,
+    /// When the last ejection ended, if there was one.
+    returned_at: Option<Instant>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -121,6 +123,7 @@ impl Outlier {
                 .expect("only members are ejected");
             *record = Record {
                 multiplier: record.multiplier,
+                returned_at: Some(now),
                 ..Record::default()
             };
             self.check();
@@ -197,7 +200,10 @@ impl Outlier {
                 continue;
             }
             if !matches!((rate, pass.demanded), (Some(rate), Some(demanded)) if rate < demanded) {
-                record.multiplier = record.multiplier.saturating_sub(1);
+                let served = |at| now.saturating_duration_since(at) >= self.policy.interval;
+                if record.returned_at.is_none_or(served) {
+                    record.multiplier = record.multiplier.saturating_sub(1);
+                }
                 continue;
             }
             if let Some(ejection) = self.eject(id, Cause::SuccessRate, now) {
