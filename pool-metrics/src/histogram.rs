@@ -174,7 +174,7 @@ pub struct Quantiles {
 impl Quantiles {
     /// The quantiles under their label values.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, Duration)> {
-        [("0.5", self.p50), ("0.95", self.p95), ("0.99", self.p99)]
+        [("50", self.p50), ("95", self.p95), ("99", self.p99)]
             .into_iter()
             .filter_map(|(label, time)| Some((label, time?)))
     }

@@ -232,8 +232,8 @@ impl<'a> Emit<'a> {
     }
 
     fn quantiles(&mut self, quantiles: &Quantiles) {
-        for (quantile, time) in quantiles.iter() {
-            self.with("quantile", quantile).real(time.as_secs_f64());
+        for (percentile, time) in quantiles.iter() {
+            self.with("percentile", percentile).real(time.as_secs_f64());
         }
     }
 

@@ -55,6 +55,8 @@ impl Text<'_> {
 
     fn line(&mut self, value: Number) {
         match value {
+            // Most series of a healthy pool are 0, and formatting is most of a scrape.
+            Number::Count(0) => self.page.write_char('0'),
             Number::Count(count) => write!(self.page, "{count}"),
             Number::Real(real) => write!(self.page, "{real}"),
         }

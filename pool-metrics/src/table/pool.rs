@@ -218,19 +218,19 @@ pub(super) const METRICS: &[Metric] = &[
         Gauge,
         "pool_acquire_recent_seconds",
         "s",
-        "Quantiles of the acquire time over the last minute; absent where there was none.",
+        "Percentiles of the acquire time over the last minute; absent where there was none.",
         Pool(|pool, emit| emit.quantiles(&pool.acquire_time.recent)),
     )
-    .labels(&["quantile"])
+    .labels(&["percentile"])
     .known_as("percentile acquisition time"),
     Metric::new(
         Gauge,
         "pool_wait_recent_seconds",
         "s",
-        "Quantiles of the time in the queue over the last minute; absent where there was none.",
+        "Percentiles of the time in the queue over the last minute; absent where there was none.",
         Pool(|pool, emit| emit.quantiles(&pool.wait_time.recent)),
     )
-    .labels(&["quantile"])
+    .labels(&["percentile"])
     .known_as("percentile wait time"),
     Metric::new(
         Counter,
@@ -253,10 +253,10 @@ pub(super) const METRICS: &[Metric] = &[
         Gauge,
         "pool_request_recent_seconds",
         "s",
-        "Quantiles of the request time of a class over the last minute.",
+        "Percentiles of the request time of a class over the last minute.",
         Pool(|pool, emit| { for class in &pool.classes { emit.with("class", &class.name).quantiles(&class.time.recent); } }),
     )
-    .labels(&["class", "quantile"]),
+    .labels(&["class", "percentile"]),
     Metric::new(
         Gauge,
         "pool_connection_efficiency_ratio",

@@ -1,0 +1,43 @@
+//! A report that has a sample of every metric.
+
+use std::time::{Duration, Instant};
+
+use pool_metrics::{
+    BreakerSnapshot, ConnectionFacts, ConnectionSnapshot, Efficiency, HealthSnapshot, PoolRecorder,
+    PoolSnapshot, Report, RequestOutcome, RetrySnapshot, prometheus_text,
+};
+
+pub(crate) fn page() -> String {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "only the difference between two dates counts"
+    )]
+    let now = Instant::now();
+    let recorder = PoolRecorder::new(now);
+    recorder.acquire_time.record(Duration::from_millis(1));
+    recorder.wait_time.record(Duration::from_millis(1));
+    recorder
+        .class("default", now)
+        .record(RequestOutcome::Success, Duration::from_millis(2));
+
+    let mut pool = PoolSnapshot::new("orders", "postgres");
+    pool.version = env!("CARGO_PKG_VERSION").into();
+    pool.max = 20;
+    pool.idle_max = Some(10);
+    let efficiency = Efficiency::of(&ConnectionFacts::default());
+    pool.connections
+        .push(ConnectionSnapshot { id: 1, efficiency });
+    recorder.add_to(&mut pool, now);
+
+    let mut breaker = BreakerSnapshot::new("orders");
+    (breaker.limit, breaker.in_flight) = (Some(8), Some(3));
+    let mut retry = RetrySnapshot::new("orders");
+    retry.budget = Some(10.0);
+
+    let mut report = Report::default();
+    report.push_pool(pool);
+    report.push_breaker(breaker);
+    report.push_health(HealthSnapshot::new("primary"));
+    report.push_retry(retry);
+    prometheus_text(&report)
+}
