@@ -19,7 +19,6 @@ use std::{
 
 use backoff::{Jitter, Policy, Ratio};
 use backon::BackoffBuilder;
-use failsafe::backoff::EqualJittered;
 
 const BASE: Duration = Duration::from_millis(100);
 const CAP: Duration = Duration::from_secs(10);
@@ -55,7 +54,6 @@ fn main() -> ExitCode {
         .with_jitter()
         .without_max_times();
     let exponential = exponential_backoff::Backoff::new(u32::MAX, BASE, CAP);
-    let failsafe = failsafe::backoff::equal_jittered(Duration::from_secs(1), CAP);
 
     let mut contenders: Vec<(&str, Box<dyn FnMut() -> f64>)> = vec![
         ("floor", Box::new(|| time(Floor::new))),
@@ -95,7 +93,7 @@ fn main() -> ExitCode {
         ),
         (
             "failsafe",
-            Box::new(move || time(|| Failsafe(failsafe.clone()))),
+            Box::new(|| time(|| failsafe::backoff::equal_jittered(Duration::from_secs(1), CAP))),
         ),
     ];
 
@@ -170,17 +168,5 @@ impl Iterator for Floor {
         self.attempt += 1;
         let delay_ns = (u128::from(self.state) * u128::from(ceiling_ns)) >> 64;
         Some(Duration::from_nanos(delay_ns as u64))
-    }
-}
-
-struct Failsafe(EqualJittered);
-
-impl Iterator for Failsafe {
-    type Item = Duration;
-
-    fn next(&mut self) -> Option<Duration> {
-        use failsafe::backoff::Backoff;
-
-        Some(self.0.next())
     }
 }
