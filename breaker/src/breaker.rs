@@ -240,7 +240,7 @@ impl Breaker {
             return self.ask(word, now());
         }
         let stripe = if word & COUNTS == 0 { UNCOUNTED } else { self.start() };
-        Ok((Stamp::quick(word >> EPOCH_SHIFT), stripe))
+        Ok((Stamp::quick(word >> EPOCH_SHIFT, stripe != UNCOUNTED), stripe))
     }
 
     #[inline(never)]

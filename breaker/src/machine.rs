@@ -53,6 +53,8 @@ pub struct Machine {
     evidence: Evidence,
     limit: Limit,
     calm: Option<Calm>,
+    /// When a result was last heard while degraded.
+    heard_ns: u64,
     probes: Probes,
     overdue: Option<Overdue>,
     opened_ns: u64,
@@ -63,6 +65,8 @@ pub struct Machine {
     closed_since_ns: u64,
     health_low: bool,
     in_flight: u64,
+    /// Those of them that an earlier epoch admitted: the limit is not theirs.
+    strays: u64,
     random: u64,
     totals: Totals,
     events: VecDeque<Event>,
@@ -96,8 +100,8 @@ impl Stamp {
 
     /// What [`Machine::admit`] would have given while closed and without a slow-call rule.
     #[inline]
-    pub(crate) const fn quick(epoch: u64) -> Self {
-        Self { word: epoch << 2, started_ns: 0 }
+    pub(crate) const fn quick(epoch: u64, counted: bool) -> Self {
+        Self { word: epoch << 2 | counted as u64, started_ns: 0 }
     }
 
     #[inline]
@@ -157,6 +161,7 @@ impl Machine {
             epoch: 0,
             limit: Limit::default(),
             calm: None,
+            heard_ns: 0,
             probes: Probes::default(),
             opened_ns: 0,
             opened_on: Counts::default(),
@@ -166,6 +171,7 @@ impl Machine {
             closed_since_ns: 0,
             health_low: false,
             in_flight: 0,
+            strays: 0,
             random: seed,
             totals: Totals::default(),
             events: VecDeque::new(),
@@ -353,6 +359,7 @@ impl Machine {
             epoch: self.epoch,
             counts: evidence.counts(),
             in_flight: self.config.degraded.map(|_| self.in_flight),
+            stale_in_flight: self.strays,
             limit: self.limit(),
             overdue: self.overdue.as_ref().map_or(0, Overdue::count),
             probes: if self.state == State::HalfOpen { self.probes.issued() } else { 0 },
@@ -402,7 +409,11 @@ impl Machine {
         } else {
             self.totals.stale += 1;
         }
-        self.in_flight = self.in_flight.saturating_sub(u64::from(stamp.counted()));
+        let counted = u64::from(stamp.counted());
+        self.in_flight = self.in_flight.saturating_sub(counted);
+        if stamp.epoch() != self.epoch {
+            self.strays = self.strays.saturating_sub(counted);
+        }
         self.check();
     }
 

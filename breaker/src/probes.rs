@@ -28,6 +28,11 @@ impl Probes {
         self.issued
     }
 
+    #[cfg(test)]
+    pub(crate) const fn results(&self) -> (u32, u32) {
+        (self.successes, self.failures)
+    }
+
     /// Takes one of `probes` slots, if there is one.
     pub(crate) const fn issue(&mut self, probes: u32) -> bool {
         let free = self.issued < probes;

@@ -22,6 +22,8 @@ pub struct Snapshot {
     /// Admitted calls that have not ended; `None` when the degraded state is off, which alone needs
     /// to know.
     pub in_flight: Option<u64>,
+    /// Those of them that an earlier epoch admitted. They are not held against the limit.
+    pub stale_in_flight: u64,
     /// The most calls that may be in flight; `None`: any number.
     pub limit: Option<u64>,
     /// Calls that have not ended and are slow already; 0 without a slow-call rule.

@@ -64,7 +64,7 @@ pub(crate) fn wilson_lower(part: u64, whole: u64, z: f64) -> f64 {
 }
 
 /// One result on its way into the window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Kind {
     Success,
     Failure,
@@ -228,6 +228,15 @@ impl Evidence {
         match self {
             Self::Time(window) => window.period.saturating_add(1).saturating_mul(window.width_ns),
             Self::Count(_) => 0,
+        }
+    }
+
+    /// The results in order, as far as the window keeps one.
+    #[cfg(test)]
+    pub(crate) fn results(&self) -> Vec<(Kind, bool)> {
+        match self {
+            Self::Time(_) => Vec::new(),
+            Self::Count(window) => window.ring.iter().copied().collect(),
         }
     }
 

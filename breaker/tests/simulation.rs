@@ -1,27 +1,132 @@
+//! Incidents in virtual time: many clients, one queueing backend, ours beside a binary breaker and
+//! none. All numbers are inequalities; `--nocapture` prints what was measured.
 #![cfg(not(loom))]
+
 mod support;
-use breaker::*;
-use support::simulation::*;
+
 use std::time::Duration;
 
+use breaker::{Config, OpenTime, State, Window};
+use support::simulation::{Incident, Setup, run};
+
+/// Opens at half of the calls failing, for five seconds: what breakers usually do.
+fn binary() -> Config {
+    Config::new()
+        .failure_rate(0.5)
+        .consecutive(None)
+        .window(Window::Time { buckets: 10, width: Duration::from_secs(1) })
+        .minimum_calls(20)
+        .open_time(OpenTime::Constant(Duration::from_secs(5)))
+        .degraded(None)
+}
+
+fn setup(service_s: f64, in_flight: f64, tail: f64) -> Setup {
+    let instances = if in_flight > 1.0 { 5 } else { 20 };
+    let servers = (instances as f64 * in_flight / 0.69 / 2.0) as usize * 2;
+    Setup {
+        instances,
+        in_flight,
+        service_s,
+        timeout_s: if service_s < 0.05 { 0.25 } else { 1.0 },
+        tail,
+        faults: 0.0,
+        servers,
+        during: Incident::Servers(servers / 2),
+        start_s: 3.0,
+        stop_s: if service_s < 0.05 && in_flight > 1.0 { 13.0 } else { 63.0 },
+        end_s: if service_s < 0.05 && in_flight > 1.0 { 16.0 } else { 73.0 },
+        seed: 1,
+    }
+}
+
+/// One cell: goodput during the incident as a share of the possible, and in calm weather.
+fn cell(service_s: f64, in_flight: f64, tail: f64, bar: f64) {
+    let setup = setup(service_s, in_flight, tail);
+    let demand = setup.instances as f64 * in_flight;
+    let possible = (setup.servers as f64 / 2.0 / demand).min(1.0) * (1.0 - tail);
+    let ours = run(&setup, Some(Config::new()));
+    let share = ours.success() / possible;
+    let binary = run(&setup, Some(binary())).success() / possible;
+    let none = run(&setup, None).success() / possible;
+    let calm = run(&Setup { during: Incident::None, ..setup }, Some(Config::new()));
+    println!(
+        "{service_s} s, {in_flight} in flight, {tail} tail: ours {share:.3}, binary {binary:.3}, \
+         none {none:.3} of {possible:.3}; calm {:.4}; {} transitions",
+        calm.success(),
+        ours.transitions
+    );
+    assert!(share >= bar, "{share} of the possible");
+    assert!(share >= 1.2 * binary && share >= 2.0 * none);
+    assert!(calm.success() >= 0.98);
+    // Overload brings one transition down and, at most twice a minute, one up.
+    assert!(ours.transitions <= 6 * setup.instances as u64);
+}
+
 #[test]
-fn explore() {
-    let binary = Config::new().failure_rate(0.5).consecutive(None).window(Window::Time{buckets:10,width:Duration::from_secs(1)}).minimum_calls(20).open_time(OpenTime::Constant(Duration::from_secs(5))).degraded(None);
-    for service_s in [0.01, 0.1] { for in_flight in [0.5, 40.0] { for tail in [0.0, 0.01] {
-        let instances = if in_flight > 1.0 { 5 } else { 20 };
-        let demand = instances as f64 * in_flight;
-        let servers = (demand / 0.69 / 2.0) as usize * 2;
-        let possible = (servers as f64 / 2.0 / demand).min(1.0) * (1.0 - tail);
-        let long = if service_s > 0.05 && in_flight < 1.0 { 60.0 } else { 30.0 };
-        let setup = Setup { instances, in_flight, service_s, timeout_s: if service_s > 0.05 { 1.0 } else { 0.25 }, tail, faults: 0.0, servers, during: Incident::Servers(servers/2), start_s: 3.0, stop_s: 3.0+long, end_s: 3.0+long+10.0, seed: 1 };
-        let (mut worst, mut sum, mut opens) = (9.0_f64, 0.0, 0);
-        for seed in 1..=4 { let r = run(&Setup{seed, ..setup}, Some(Config::new())); let v = r.success()/possible; worst = worst.min(v); sum += v; opens += r.openings; }
-        let calm = run(&Setup{during: Incident::None, ..setup}, Some(Config::new()));
-        println!("S {service_s} a {in_flight} tail {tail}: mean {:.3} worst {:.3} opens {opens} calm {:.4}", sum/4.0, worst, calm.success());
-    }}}
-    for (timeout_s, service_s) in [(0.25, 0.01)] {
-        let setup = Setup { instances: 20, in_flight: 0.5, service_s, timeout_s, tail: 0.0, faults: 0.0, servers: 14, during: Incident::Hang, start_s: 3.0, stop_s: 13.0, end_s: 30.0, seed: 1 };
-        for seed in 1..4 { let r = run(&Setup{seed,..setup}, Some(Config::new())); println!("hang {:?} {:?}", r.recovery_s, (r.sent, r.offered, r.openings, r.transitions)); }
-        for f in [0.1, 0.3,0.6] { let r = run(&Setup{faults: f, during: Incident::None, ..setup}, Some(Config::new())); println!("faults {f} {:?} {} {:?}", r.success(), r.refused, r.transitions); }
+fn capacity_halved_10_ms_half_a_call_in_flight() {
+    cell(0.01, 0.5, 0.0, 0.95);
+}
+
+#[test]
+fn capacity_halved_10_ms_half_a_call_in_flight_with_a_tail() {
+    cell(0.01, 0.5, 0.01, 0.95);
+}
+
+#[test]
+fn capacity_halved_10_ms_40_in_flight() {
+    cell(0.01, 40.0, 0.0, 0.95);
+}
+
+#[test]
+fn capacity_halved_10_ms_40_in_flight_with_a_tail() {
+    cell(0.01, 40.0, 0.01, 0.95);
+}
+
+#[test]
+fn capacity_halved_100_ms_half_a_call_in_flight() {
+    cell(0.1, 0.5, 0.0, 0.90);
+}
+
+#[test]
+fn capacity_halved_100_ms_half_a_call_in_flight_with_a_tail() {
+    cell(0.1, 0.5, 0.01, 0.90);
+}
+
+#[test]
+fn capacity_halved_100_ms_40_in_flight() {
+    cell(0.1, 40.0, 0.0, 0.93);
+}
+
+#[test]
+fn capacity_halved_100_ms_40_in_flight_with_a_tail() {
+    cell(0.1, 40.0, 0.01, 0.93);
+}
+
+#[test]
+fn after_a_hang_of_ten_seconds_service_is_back_within_three() {
+    for seed in 1..=5 {
+        let hang = Setup {
+            during: Incident::Hang,
+            stop_s: 13.0,
+            end_s: 40.0,
+            seed,
+            ..setup(0.01, 0.5, 0.0)
+        };
+        let ours = run(&hang, Some(Config::new()));
+        println!("hang, seed {seed}: back after {:?} s, {} of {} sent", ours.recovery_s, ours.sent, ours.offered);
+        assert!(ours.recovery_s.is_some_and(|seconds| seconds <= 3.0));
+        assert!(ours.sent * 8 <= ours.offered, "the hung backend is left alone");
+        assert!(ours.final_states.iter().all(|state| *state == State::Closed));
+    }
+}
+
+#[test]
+fn failures_that_do_not_depend_on_load_cost_nothing_more() {
+    for faults in [0.1, 0.3, 0.45] {
+        let steady =
+            Setup { faults, during: Incident::None, ..setup(0.01, 0.5, 0.0) };
+        let ours = run(&steady, Some(Config::new()));
+        assert_eq!(ours.refused, 0);
+        assert!(ours.success() >= 0.98 * (1.0 - faults));
     }
 }

@@ -31,9 +31,15 @@ impl Machine {
             let left_ns = self.probes.deadline_ns().saturating_sub(now_ns);
             return Err(Rejected::ProbesBusy { retry_after: Duration::from_nanos(left_ns) });
         }
-        if self.state == State::Degraded && !self.limit.admits(self.in_flight) {
+        if self.state == State::Degraded && !self.limit.admits(self.current_calls()) {
             self.calm = None;
-            return Err(Rejected::Limited { retry_after: Limit::CUT_INTERVAL });
+            // Calls that never end would hold the limit for ever: where nothing has been heard for
+            // as long as probes are waited for, one call goes in on top of them.
+            let silent_ns = now_ns.saturating_sub(self.heard_ns);
+            if silent_ns < self.config.half_open_deadline_ns() {
+                return Err(Rejected::Limited { retry_after: Limit::CUT_INTERVAL });
+            }
+            self.heard_ns = now_ns;
         }
         Ok(())
     }
@@ -52,16 +58,17 @@ impl Machine {
             return;
         }
         let Some(degraded) = self.config.degraded else { return };
+        self.heard_ns = now_ns;
         match kind {
             Kind::Overload => {
                 if self.limit.overloaded(&self.evidence, degraded.overload) {
                     if self.state == State::Closed {
                         self.go(Cause::Overload, now_ns);
                     }
-                    self.limit.on_overload(self.in_flight, now_ns);
+                    self.limit.on_overload(self.current_calls(), now_ns);
                 }
             }
-            Kind::Success => self.limit.on_success(self.in_flight),
+            Kind::Success => self.limit.on_success(self.current_calls()),
             Kind::Failure => {}
         }
         if self.state == State::Degraded {
@@ -209,6 +216,7 @@ impl Machine {
             self.clear_evidence();
             self.limit.lift();
         }
+        self.heard_ns = now_ns;
         let mut open_for = None;
         match to {
             State::Closed => {
@@ -258,8 +266,14 @@ impl Machine {
         self.openings = self.openings.saturating_sub(u32::try_from(intervals).unwrap_or(u32::MAX));
     }
 
+    /// Calls in flight that this epoch admitted.
+    pub(super) const fn current_calls(&self) -> u64 {
+        self.in_flight.saturating_sub(self.strays)
+    }
+
     pub(super) fn clear_evidence(&mut self) {
         self.epoch += 1;
+        self.strays = self.in_flight;
         self.evidence.clear();
         self.limit.forget_evidence();
         self.calm = None;
