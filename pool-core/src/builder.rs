@@ -38,14 +38,14 @@ pub struct Builder<M: Manager, R: Runtime = DefaultRuntime> {
 #[cfg(feature = "tokio")]
 impl<M: Manager> Builder<M> {
     pub(crate) fn new(manager: M) -> Self {
-        Builder::with_runtime(manager, Some(crate::runtime::Tokio::default()))
+        Self::with_runtime(manager, Some(crate::runtime::Tokio::default()))
     }
 }
 
 #[cfg(not(feature = "tokio"))]
 impl<M: Manager> Builder<M> {
     pub(crate) fn new(manager: M) -> Self {
-        Builder::with_runtime(manager, None)
+        Self::with_runtime(manager, None)
     }
 }
 

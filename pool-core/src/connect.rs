@@ -98,12 +98,18 @@ impl<M: Manager, R: Runtime> Core<M, R> {
     /// The gate said no: the maintenance task asks again at that time.
     fn hold_connects(&self, slot: SlotId, at: Instant) {
         self.slots.slot(slot).set_phase(Phase::Vacant);
-        {
+        let sooner = {
             let mut ledger = self.ledger.lock();
             ledger.cancel_connect(slot);
-            ledger.connect_at = Some(ledger.connect_at.map_or(at, |known| known.min(at)));
+            let sooner = ledger.connect_at.is_none_or(|known| at < known);
+            if sooner {
+                ledger.connect_at = Some(at);
+            }
+            sooner
+        };
+        if sooner {
+            self.work.nudge();
         }
-        self.work.nudge();
     }
 
     fn refuse_waiters(&self, refusal: impl FnMut() -> Refusal<M::Error>) {

@@ -20,6 +20,8 @@ pub(crate) struct Ledger<E> {
     /// The most slots that may be occupied.
     pub(crate) target: usize,
     pub(crate) min_idle: usize,
+    /// Connections that count as idle because they are being opened only to become so.
+    pub(crate) warming: usize,
     pub(crate) max_connecting: usize,
     pub(crate) suspended: bool,
     pub(crate) closed: bool,
@@ -86,6 +88,7 @@ impl<E> Ledger<E> {
             queue: Queue::new(Discipline::Fifo),
             target,
             min_idle,
+            warming: 0,
             max_connecting,
             suspended: false,
             closed: false,
@@ -113,7 +116,7 @@ impl<E> Ledger<E> {
         if self.closed || self.suspended {
             return 0;
         }
-        let wanted = self.queue.unserved() + self.min_idle.saturating_sub(idle);
+        let wanted = self.queue.unserved() + self.min_idle.saturating_sub(idle + self.warming);
         wanted
             .saturating_sub(self.connecting + self.claimable.len())
             .min(self.target.saturating_sub(self.occupied))

@@ -46,6 +46,8 @@ pub mod runtime;
 mod slot;
 mod stats;
 mod sync;
+#[cfg(feature = "test-util")]
+pub mod testing;
 mod within;
 
 pub use boxed::BoxManager;

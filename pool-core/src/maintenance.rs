@@ -182,7 +182,6 @@ impl<M: Manager, R: Runtime> Core<M, R> {
             self.events.emit(Event::HandoffRevoked { count: revoked });
         }
         self.trim(now, &config, waiting);
-        self.start_connects();
         if config.leak_report.is_some() {
             self.report_held(now, &config);
         }
@@ -266,7 +265,7 @@ impl<M: Manager, R: Runtime> Core<M, R> {
                 let held = now.saturating_duration_since(holder.since);
                 let report = !holder.reported && held >= limit;
                 holder.reported |= report;
-                report.then(|| Event::HeldTooLong {
+                report.then_some(Event::HeldTooLong {
                     connection: holder.connection,
                     site: holder.site,
                     held,

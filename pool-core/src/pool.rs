@@ -6,6 +6,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use futures_util::future::try_join_all;
+
 use crate::blocking::{Parking, block_on};
 use crate::builder::Builder;
 use crate::closing::CloseReport;
@@ -177,12 +179,13 @@ impl<M: Manager, R: Runtime> Pool<M, R> {
         let site = Location::caller();
         async move {
             let core = self.core();
-            let mut held = Vec::new();
             let count = core.config().min_idle.max(1);
-            let options = GetOptions::new().deadline(core.now() + core.config().acquire_timeout);
-            while held.len() < count {
-                held.push(core.acquire(&core.runtime, &options, site).await?);
-            }
+            let warming = Warming::new(core, count);
+            let options = GetOptions::new();
+            let acquires = (0..count).map(|_| core.acquire(&core.runtime, &options, site));
+            let held = try_join_all(acquires).await?;
+            drop(held);
+            drop(warming);
             Ok(())
         }
     }
@@ -433,6 +436,29 @@ impl<M: Manager, R: Runtime> fmt::Debug for Pool<M, R> {
 impl<M: Manager, R: Runtime> fmt::Debug for WeakPool<M, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("WeakPool")
+    }
+}
+
+/// While this lives, so many connections on their way to their first return count as idle.
+struct Warming<M: Manager, R: Runtime> {
+    core: Arc<Core<M, R>>,
+    count: usize,
+}
+
+impl<M: Manager, R: Runtime> Warming<M, R> {
+    fn new(core: &Arc<Core<M, R>>, count: usize) -> Self {
+        core.ledger.lock().warming += count;
+        Self {
+            core: core.clone(),
+            count,
+        }
+    }
+}
+
+impl<M: Manager, R: Runtime> Drop for Warming<M, R> {
+    fn drop(&mut self) {
+        self.core.ledger.lock().warming -= self.count;
+        self.core.work.nudge();
     }
 }
 
