@@ -248,7 +248,12 @@ impl<M: Manager, R: Runtime> Core<M, R> {
             }
             let lease = Lease::new(self.clone(), id);
             match reason {
-                Some(reason) => lease.retire(reason),
+                Some(reason) => {
+                    if expires(&id) {
+                        self.work.expiring.fetch_sub(1, Relaxed);
+                    }
+                    lease.retire(reason);
+                }
                 None => {
                     checks -= 1;
                     drop(self.work.push_task(Box::pin(keep_alive(lease))));
