@@ -4,7 +4,10 @@
 //! threads each makes the same number of calls on one breaker; the time is that of one call.
 
 #![expect(missing_docs, reason = "criterion's macros write public functions")]
-#![expect(clippy::disallowed_methods, reason = "a benchmark measures wall-clock time")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a benchmark measures wall-clock time"
+)]
 
 use std::hint::black_box;
 use std::sync::Barrier;
@@ -12,7 +15,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use breaker::{Breaker, Config, Outcome, Window};
-use criterion::{BenchmarkGroup, Criterion, criterion_group, criterion_main, measurement::WallTime};
+use criterion::{
+    BenchmarkGroup, Criterion, criterion_group, criterion_main, measurement::WallTime,
+};
 use failsafe::{CircuitBreaker, backoff, failure_policy};
 
 /// One line of the table, with one thread and with two.
@@ -34,7 +39,10 @@ fn compare(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, call: impl Fn()
                         start.elapsed()
                     };
                     let handles = [scope.spawn(work), scope.spawn(work)];
-                    handles.into_iter().map(|handle| handle.join().expect("no panic")).max()
+                    handles
+                        .into_iter()
+                        .map(|handle| handle.join().expect("no panic"))
+                        .max()
                 })
                 .unwrap_or_default()
             });
@@ -44,7 +52,9 @@ fn compare(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, call: impl Fn()
 
 fn closed(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("closed");
-    group.warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(1));
+    group
+        .warm_up_time(Duration::from_millis(300))
+        .measurement_time(Duration::from_secs(1));
     let (flag, count) = (AtomicU64::new(1), AtomicU64::new(0));
     compare(&mut group, "floor_F", || {
         if black_box(&flag).load(Ordering::Acquire) == 1 {
@@ -60,7 +70,9 @@ fn closed(criterion: &mut Criterion) {
         ("ours_degraded_on", Config::new()),
         (
             "ours_count_window",
-            Config::new().window(Window::Count { calls: 100 }).degraded(None),
+            Config::new()
+                .window(Window::Count { calls: 100 })
+                .degraded(None),
         ),
     ] {
         let breaker = Breaker::new(config).expect("a good config");
@@ -70,7 +82,9 @@ fn closed(criterion: &mut Criterion) {
         });
     }
     let breaker = Breaker::new(Config::new()).expect("a good config");
-    compare(&mut group, "ours_own_clock", || breaker.admit().expect("closed").success());
+    compare(&mut group, "ours_own_clock", || {
+        breaker.admit().expect("closed").success()
+    });
     let recloser = recloser::Recloser::custom().closed_len(100).build();
     compare(&mut group, "recloser", || {
         recloser.call(|| Ok::<(), ()>(())).expect("closed");
@@ -84,12 +98,17 @@ fn closed(criterion: &mut Criterion) {
 
 fn open(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("open");
-    group.warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(1));
+    group
+        .warm_up_time(Duration::from_millis(300))
+        .measurement_time(Duration::from_secs(1));
     let wait = Duration::from_secs(3600);
     let breaker = Breaker::new(Config::classic(1, wait, 1)).expect("a good config");
     breaker.admit().expect("closed").failure();
     compare(&mut group, "ours", || assert!(breaker.admit().is_err()));
-    let recloser = recloser::Recloser::custom().closed_len(1).open_wait(wait).build();
+    let recloser = recloser::Recloser::custom()
+        .closed_len(1)
+        .open_wait(wait)
+        .build();
     for _ in 0..3 {
         let _failed = recloser.call(|| Err::<(), ()>(()));
     }
@@ -102,7 +121,10 @@ fn open(criterion: &mut Criterion) {
         let _failed = failsafe.call(|| Err::<(), ()>(()));
     }
     compare(&mut group, "failsafe", || {
-        assert!(matches!(failsafe.call(|| Ok::<(), ()>(())), Err(failsafe::Error::Rejected)));
+        assert!(matches!(
+            failsafe.call(|| Ok::<(), ()>(())),
+            Err(failsafe::Error::Rejected)
+        ));
     });
     group.finish();
 }

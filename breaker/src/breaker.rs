@@ -64,13 +64,17 @@ pub(crate) struct Hooks {
 impl Hooks {
     #[inline]
     pub(crate) fn now(&self) -> Instant {
-        self.clock.as_ref().map_or_else(system_now, |clock| clock.now())
+        self.clock
+            .as_ref()
+            .map_or_else(system_now, |clock| clock.now())
     }
 }
 
 impl fmt::Debug for Hooks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Hooks").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("Hooks")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }
 
@@ -106,7 +110,11 @@ impl Breaker {
             open_until_ns: AtomicU64::new(0),
             base,
             stripes: (0..stripes()).map(|_| Stripe::new()).collect(),
-            shared: Mutex::new(Shared { machine, delivering: false, asked: 0 }),
+            shared: Mutex::new(Shared {
+                machine,
+                delivering: false,
+                asked: 0,
+            }),
             hooks,
         };
         breaker.publish(&breaker.lock().machine);
@@ -120,7 +128,8 @@ impl Breaker {
     /// Why the call is refused and when to come back.
     #[inline]
     pub fn admit(&self) -> Result<Permit<&Self>, Rejected> {
-        self.stamp(|| self.hooks.now()).map(|stamp| Permit::new(self, stamp))
+        self.stamp(|| self.hooks.now())
+            .map(|stamp| Permit::new(self, stamp))
     }
 
     /// [`admit`](Self::admit) at the caller's time.
@@ -140,7 +149,8 @@ impl Breaker {
     /// Why the call is refused and when to come back.
     #[inline]
     pub fn admit_owned(self: &Arc<Self>) -> Result<Permit<Arc<Self>>, Rejected> {
-        self.stamp(|| self.hooks.now()).map(|stamp| Permit::new(Arc::clone(self), stamp))
+        self.stamp(|| self.hooks.now())
+            .map(|stamp| Permit::new(Arc::clone(self), stamp))
     }
 
     /// [`admit_owned`](Self::admit_owned) at the caller's time.
@@ -150,7 +160,8 @@ impl Breaker {
     /// Why the call is refused and when to come back.
     #[inline]
     pub fn admit_owned_at(self: &Arc<Self>, now: Instant) -> Result<Permit<Arc<Self>>, Rejected> {
-        self.stamp(|| now).map(|stamp| Permit::new(Arc::clone(self), stamp))
+        self.stamp(|| now)
+            .map(|stamp| Permit::new(Arc::clone(self), stamp))
     }
 
     /// The state, by one load. An open breaker whose time is over stays open until a call comes.
@@ -239,8 +250,15 @@ impl Breaker {
         if word & ADMITS == 0 {
             return self.ask(word, now());
         }
-        let stripe = if word & COUNTS == 0 { UNCOUNTED } else { self.start() };
-        Ok((Stamp::quick(word >> EPOCH_SHIFT, stripe != UNCOUNTED), stripe))
+        let stripe = if word & COUNTS == 0 {
+            UNCOUNTED
+        } else {
+            self.start()
+        };
+        Ok((
+            Stamp::quick(word >> EPOCH_SHIFT, stripe != UNCOUNTED),
+            stripe,
+        ))
     }
 
     #[inline(never)]
@@ -255,7 +273,9 @@ impl Breaker {
             let left_ns = open_until_ns.saturating_sub(self.since_base_ns(now));
             if left_ns > 0 {
                 stripe.rejected_open.fetch_add(1, Ordering::Relaxed);
-                return Err(Rejected::Open { retry_after: Duration::from_nanos(left_ns) });
+                return Err(Rejected::Open {
+                    retry_after: Duration::from_nanos(left_ns),
+                });
             }
         }
         self.with(|machine| {
@@ -266,10 +286,17 @@ impl Breaker {
     }
 
     #[inline]
-    #[expect(clippy::cast_possible_truncation, reason = "there are at most eight stripes")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "there are at most eight stripes"
+    )]
     fn start(&self) -> u32 {
         let stripe = self.own_stripe();
-        if self.stripes[stripe].start() { stripe as u32 } else { UNCOUNTED }
+        if self.stripes[stripe].start() {
+            stripe as u32
+        } else {
+            UNCOUNTED
+        }
     }
 
     /// A call ends. `outcome` is `None` for a cancelled one.
@@ -286,7 +313,11 @@ impl Breaker {
             return self.tell(stamp, stripe, outcome, None, now());
         }
         let counted = stripe != UNCOUNTED;
-        let home = if counted { stripe as usize } else { self.own_stripe() };
+        let home = if counted {
+            stripe as usize
+        } else {
+            self.own_stripe()
+        };
         let home = &self.stripes[home];
         match outcome {
             Some(Outcome::Success) => {
@@ -299,7 +330,11 @@ impl Breaker {
             }
             // They decide nothing while every call is admitted anyway.
             Some(Outcome::Ignored) | None => {
-                let count = if outcome.is_some() { &home.ignored } else { &home.cancelled };
+                let count = if outcome.is_some() {
+                    &home.ignored
+                } else {
+                    &home.cancelled
+                };
                 count.fetch_add(1, Ordering::Relaxed);
                 if counted {
                     home.finish();
@@ -368,8 +403,16 @@ impl Breaker {
         }
         // Readers share this line: it is written only when there is news.
         for (cell, value, ordering) in [
-            (&self.period_end_ns, machine.period_end_ns(), Ordering::Relaxed),
-            (&self.open_until_ns, machine.open_until_ns(), Ordering::Relaxed),
+            (
+                &self.period_end_ns,
+                machine.period_end_ns(),
+                Ordering::Relaxed,
+            ),
+            (
+                &self.open_until_ns,
+                machine.open_until_ns(),
+                Ordering::Relaxed,
+            ),
             (&self.word, word, Ordering::Release),
         ] {
             if cell.load(Ordering::Relaxed) != value {
@@ -422,7 +465,9 @@ impl Breaker {
     fn lock(&self) -> MutexGuard<'_, Shared> {
         // No user code runs under the lock, and the machine's own panics are defects: a poisoned
         // breaker still knows as much as one that was not.
-        self.shared.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.shared
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     #[inline]

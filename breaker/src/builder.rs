@@ -22,7 +22,11 @@ pub struct Builder {
 
 impl Builder {
     pub(crate) fn new(config: Config) -> Self {
-        Self { config, seed: None, hooks: Hooks::default() }
+        Self {
+            config,
+            seed: None,
+            hooks: Hooks::default(),
+        }
     }
 
     /// A name for the breaker's `Debug` output and `tracing` events.
@@ -67,8 +71,14 @@ impl Builder {
     ///
     /// Everything that is wrong with the configuration.
     pub fn build(self) -> Result<Breaker, ConfigErrors> {
-        let seed = self.seed.unwrap_or_else(|| RandomState::new().build_hasher().finish());
+        let seed = self
+            .seed
+            .unwrap_or_else(|| RandomState::new().build_hasher().finish());
         let base = self.hooks.now();
-        Ok(Breaker::assemble(Machine::new(self.config, seed, base)?, base, self.hooks))
+        Ok(Breaker::assemble(
+            Machine::new(self.config, seed, base)?,
+            base,
+            self.hooks,
+        ))
     }
 }

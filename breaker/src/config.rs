@@ -42,7 +42,11 @@ impl Slow {
     /// Slow from `threshold` on; opens when `open` of the results are slow.
     #[must_use]
     pub const fn new(threshold: Duration, open: f64) -> Self {
-        Self { threshold, degrade: None, open: Some(open) }
+        Self {
+            threshold,
+            degrade: None,
+            open: Some(open),
+        }
     }
 
     /// Degrades when `rate` of the results are slow.
@@ -98,7 +102,12 @@ pub struct Degraded {
 
 impl Default for Degraded {
     fn default() -> Self {
-        Self { enter: 0.2, leave: 0.1, hold: Duration::from_secs(5), overload: 0.05 }
+        Self {
+            enter: 0.2,
+            leave: 0.1,
+            hold: Duration::from_secs(5),
+            overload: 0.05,
+        }
     }
 }
 
@@ -115,7 +124,10 @@ pub struct Health {
 
 impl Default for Health {
     fn default() -> Self {
-        Self { degrade: 0.5, recover: 0.8 }
+        Self {
+            degrade: 0.5,
+            recover: 0.8,
+        }
     }
 }
 
@@ -159,7 +171,10 @@ impl Config {
     #[must_use]
     pub const fn new() -> Self {
         Self {
-            window: Window::Time { buckets: 10, width: Duration::from_millis(100) },
+            window: Window::Time {
+                buckets: 10,
+                width: Duration::from_millis(100),
+            },
             minimum_calls: 10,
             failure_rate: Some(0.95),
             consecutive: Some(5),
@@ -171,7 +186,11 @@ impl Config {
             },
             longest_hint: Duration::from_secs(60),
             forget_opening: Duration::from_secs(10),
-            half_open: HalfOpen { probes: 5, successes: 2, deadline: None },
+            half_open: HalfOpen {
+                probes: 5,
+                successes: 2,
+                deadline: None,
+            },
             degraded: Some(Degraded {
                 enter: 0.2,
                 leave: 0.1,
@@ -192,7 +211,11 @@ impl Config {
             failure_rate: None,
             consecutive: Some(failures),
             open_time: OpenTime::Constant(open),
-            half_open: HalfOpen { probes: successes, successes, deadline: None },
+            half_open: HalfOpen {
+                probes: successes,
+                successes,
+                deadline: None,
+            },
             degraded: None,
             ..Self::new()
         }
@@ -207,7 +230,10 @@ impl Config {
             consecutive: None,
             // Should the reports cease, probing begins after this long without them.
             open_time: OpenTime::Constant(Duration::from_secs(30)),
-            health: Some(Health { degrade: 0.5, recover: 0.8 }),
+            health: Some(Health {
+                degrade: 0.5,
+                recover: 0.8,
+            }),
             ..Self::new()
         }
     }
@@ -317,12 +343,19 @@ impl Config {
 
     pub(crate) fn half_open_deadline_ns(&self) -> u64 {
         let slow = self.slow.map(|rule| rule.threshold);
-        nanos(self.half_open.deadline.or(slow).unwrap_or(Duration::from_secs(5)))
+        nanos(
+            self.half_open
+                .deadline
+                .or(slow)
+                .unwrap_or(Duration::from_secs(5)),
+        )
     }
 }
 
 /// Nanoseconds; what does not fit (584 years) counts as the most that does.
 #[inline]
 pub(crate) const fn nanos(span: Duration) -> u64 {
-    span.as_secs().saturating_mul(1_000_000_000).saturating_add(span.subsec_nanos() as u64)
+    span.as_secs()
+        .saturating_mul(1_000_000_000)
+        .saturating_add(span.subsec_nanos() as u64)
 }

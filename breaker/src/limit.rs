@@ -74,7 +74,8 @@ impl Limit {
 
     /// An overload signal that counts. `in_flight` includes the call that brought it.
     pub(crate) fn on_overload(&mut self, in_flight: u64, now_ns: u64) {
-        let since = |then: Option<u64>, ns| then.is_none_or(|then| now_ns.saturating_sub(then) >= ns);
+        let since =
+            |then: Option<u64>, ns| then.is_none_or(|then| now_ns.saturating_sub(then) >= ns);
         let begins = since(self.signal_ns, JUDGED_NS);
         let cuts = since(self.cut_ns, CUT_INTERVAL_NS);
         let running = as_f64(in_flight).min(self.bound.unwrap_or(f64::INFINITY));
@@ -117,7 +118,10 @@ impl Limit {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "nobody has 2^53 calls in flight")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "nobody has 2^53 calls in flight"
+)]
 const fn as_f64(calls: u64) -> f64 {
     calls as f64
 }

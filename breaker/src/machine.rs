@@ -56,7 +56,7 @@ pub struct Machine {
     /// When a result was last heard while degraded.
     heard_ns: u64,
     probes: Probes,
-    overdue: Option<Overdue>,
+    overdue: Option<Box<Overdue>>,
     opened_ns: u64,
     opened_on: Counts,
     open_until_ns: u64,
@@ -95,13 +95,19 @@ pub(crate) struct Stamp {
 
 impl Stamp {
     const fn new(epoch: u64, degraded: bool, counted: bool, started_ns: u64) -> Self {
-        Self { word: epoch << 2 | (degraded as u64) << 1 | counted as u64, started_ns }
+        Self {
+            word: epoch << 2 | (degraded as u64) << 1 | counted as u64,
+            started_ns,
+        }
     }
 
     /// What [`Machine::admit`] would have given while closed and without a slow-call rule.
     #[inline]
     pub(crate) const fn quick(epoch: u64, counted: bool) -> Self {
-        Self { word: epoch << 2 | counted as u64, started_ns: 0 }
+        Self {
+            word: epoch << 2 | counted as u64,
+            started_ns: 0,
+        }
     }
 
     #[inline]
@@ -152,7 +158,9 @@ impl Machine {
         config.check()?;
         Ok(Self {
             evidence: Evidence::new(config.window),
-            overdue: config.slow.map(|rule| Overdue::new(nanos(rule.threshold))),
+            overdue: config
+                .slow
+                .map(|rule| Box::new(Overdue::new(nanos(rule.threshold)))),
             config,
             base: start,
             state: State::Closed,
@@ -200,8 +208,10 @@ impl Machine {
                 self.in_flight += u64::from(counted);
                 self.check();
                 let degraded = self.state == State::Degraded;
-                let started_ns =
-                    self.overdue.as_mut().map_or(now_ns, |overdue| overdue.start(now_ns));
+                let started_ns = self
+                    .overdue
+                    .as_mut()
+                    .map_or(now_ns, |overdue| overdue.start(now_ns));
                 Ok(Stamp::new(self.epoch, degraded, counted, started_ns))
             }
             Err(rejected) => {
@@ -289,7 +299,9 @@ impl Machine {
         let counts = self.evidence.counts();
         let evidence_kept = self.evidence.reshape(config.window) && same_slow;
         if !same_slow {
-            self.overdue = config.slow.map(|rule| Overdue::new(nanos(rule.threshold)));
+            self.overdue = config
+                .slow
+                .map(|rule| Box::new(Overdue::new(nanos(rule.threshold))));
         }
         self.config = config;
         if !evidence_kept {
@@ -338,7 +350,11 @@ impl Machine {
     /// The most calls that may be in flight; `None`: any number.
     #[must_use]
     pub fn limit(&self) -> Option<u64> {
-        if self.state == State::Degraded { self.limit.calls() } else { None }
+        if self.state == State::Degraded {
+            self.limit.calls()
+        } else {
+            None
+        }
     }
 
     /// Every number.
@@ -361,8 +377,12 @@ impl Machine {
             in_flight: self.config.degraded.map(|_| self.in_flight),
             stale_in_flight: self.strays,
             limit: self.limit(),
-            overdue: self.overdue.as_ref().map_or(0, Overdue::count),
-            probes: if self.state == State::HalfOpen { self.probes.issued() } else { 0 },
+            overdue: self.overdue.as_ref().map_or(0, |overdue| overdue.count()),
+            probes: if self.state == State::HalfOpen {
+                self.probes.issued()
+            } else {
+                0
+            },
             remaining: until_ns.map(|until| Duration::from_nanos(until.saturating_sub(now_ns))),
             openings_remembered: self.openings,
             totals: self.totals,
@@ -432,7 +452,10 @@ impl Machine {
 
     /// Asserts what must hold between any two calls.
     fn check(&self) {
-        debug_assert!(self.limit.calls().is_none_or(|calls| calls >= 1), "a limit is at least 1");
+        debug_assert!(
+            self.limit.calls().is_none_or(|calls| calls >= 1),
+            "a limit is at least 1"
+        );
         debug_assert!(
             self.limit.calls().is_none() || self.state == State::Degraded,
             "only the degraded state is limited"
@@ -485,11 +508,17 @@ impl Machine {
         if self.state != State::Open || self.epoch != epoch {
             return;
         }
-        self.open_until_ns =
-            self.opened_ns.saturating_add(nanos(time)).max(self.hint_until_ns);
+        self.open_until_ns = self
+            .opened_ns
+            .saturating_add(nanos(time))
+            .max(self.hint_until_ns);
         let told = Duration::from_nanos(self.open_until_ns.saturating_sub(self.opened_ns));
         for event in self.events.iter_mut().rev() {
-            if let Change::Transition { open_for: Some(open_for), .. } = &mut event.change {
+            if let Change::Transition {
+                open_for: Some(open_for),
+                ..
+            } = &mut event.change
+            {
                 *open_for = told;
                 break;
             }

@@ -25,7 +25,12 @@ pub struct Permit<B: Deref<Target = Breaker>> {
 impl<B: Deref<Target = Breaker>> Permit<B> {
     #[inline]
     pub(crate) const fn new(breaker: B, (stamp, stripe): (Stamp, u32)) -> Self {
-        Self { breaker, stamp, stripe, live: true }
+        Self {
+            breaker,
+            stamp,
+            stripe,
+            live: true,
+        }
     }
 
     /// Whether the breaker was degraded when it admitted the call: skip what is optional.
@@ -62,21 +67,31 @@ impl<B: Deref<Target = Breaker>> Permit<B> {
     #[inline]
     pub fn settle(mut self, outcome: Outcome) {
         self.live = false;
-        self.breaker.end(self.stamp, self.stripe, Some(outcome), || self.breaker.now());
+        self.breaker
+            .end(self.stamp, self.stripe, Some(outcome), || {
+                self.breaker.now()
+            });
     }
 
     /// The call ended at `now`.
     #[inline]
     pub fn settle_at(mut self, outcome: Outcome, now: Instant) {
         self.live = false;
-        self.breaker.end(self.stamp, self.stripe, Some(outcome), || now);
+        self.breaker
+            .end(self.stamp, self.stripe, Some(outcome), || now);
     }
 
     /// The call ended at `now`, and the server said when to come back. If the breaker opens, it
     /// stays open at least until then, within [`longest_hint`](crate::Config::longest_hint).
     pub fn settle_with_hint_at(mut self, outcome: Outcome, retry_after: Duration, now: Instant) {
         self.live = false;
-        self.breaker.tell(self.stamp, self.stripe, Some(outcome), Some(retry_after), now);
+        self.breaker.tell(
+            self.stamp,
+            self.stripe,
+            Some(outcome),
+            Some(retry_after),
+            now,
+        );
     }
 
     /// [`settle_with_hint_at`](Self::settle_with_hint_at) by the breaker's clock.
@@ -97,13 +112,16 @@ impl<B: Deref<Target = Breaker>> Drop for Permit<B> {
     fn drop(&mut self) {
         if self.live {
             let outcome = thread::panicking().then_some(Outcome::Failure);
-            self.breaker.end(self.stamp, self.stripe, outcome, || self.breaker.now());
+            self.breaker
+                .end(self.stamp, self.stripe, outcome, || self.breaker.now());
         }
     }
 }
 
 impl<B: Deref<Target = Breaker>> fmt::Debug for Permit<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Permit").field("degraded", &self.degraded()).finish_non_exhaustive()
+        f.debug_struct("Permit")
+            .field("degraded", &self.degraded())
+            .finish_non_exhaustive()
     }
 }

@@ -17,7 +17,10 @@ pub(crate) enum Verdict {
 
 impl Probes {
     pub(crate) fn new(deadline_ns: u64) -> Self {
-        Self { deadline_ns, ..Self::default() }
+        Self {
+            deadline_ns,
+            ..Self::default()
+        }
     }
 
     pub(crate) const fn deadline_ns(&self) -> u64 {

@@ -54,7 +54,10 @@ impl fmt::Display for Rejected {
 impl error::Error for Rejected {}
 
 /// Why a guarded call has no value.
-#[expect(clippy::exhaustive_enums, reason = "refused before or failed within: there is no third")]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "refused before or failed within: there is no third"
+)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Error<E> {
     /// The call was not made.

@@ -228,10 +228,22 @@ mod tests {
         use Cause::*;
         use State::*;
         let expected = [
-            (Closed, Degraded, &[Overload, ManyFailures, ManySlow, HealthLow][..]),
-            (Closed, Open, &[FailureRate, Consecutive, SlowRate, HealthGone]),
+            (
+                Closed,
+                Degraded,
+                &[Overload, ManyFailures, ManySlow, HealthLow][..],
+            ),
+            (
+                Closed,
+                Open,
+                &[FailureRate, Consecutive, SlowRate, HealthGone],
+            ),
             (Degraded, Closed, &[Calm, Unlimited]),
-            (Degraded, Open, &[FailureRate, Consecutive, SlowRate, HealthGone]),
+            (
+                Degraded,
+                Open,
+                &[FailureRate, Consecutive, SlowRate, HealthGone],
+            ),
             (Open, HalfOpen, &[WaitOver, HealthBack]),
             (HalfOpen, Degraded, &[ProbesPassed]),
             (HalfOpen, Open, &[HealthGone, ProbesFailed, ProbesLate]),

@@ -128,5 +128,9 @@ pub(crate) fn thread_number() -> usize {
 /// Cores rounded up to a power of two, at most eight.
 pub(crate) fn stripes() -> usize {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    if cfg!(loom) { 1 } else { cores.next_power_of_two().min(8) }
+    if cfg!(loom) {
+        1
+    } else {
+        cores.next_power_of_two().min(8)
+    }
 }

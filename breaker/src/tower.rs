@@ -51,7 +51,11 @@ impl<S, C: Clone> Layer<S> for BreakerLayer<C> {
 
     fn layer(&self, inner: S) -> Self::Service {
         let Self { breaker, classify } = self.clone();
-        BreakerService { inner, breaker, classify }
+        BreakerService {
+            inner,
+            breaker,
+            classify,
+        }
     }
 }
 
@@ -116,7 +120,11 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().call.project() {
-            CallProjection::Admitted { future, permit, classify } => {
+            CallProjection::Admitted {
+                future,
+                permit,
+                classify,
+            } => {
                 let result = ready!(future.poll(cx));
                 if let Some(permit) = permit.take() {
                     permit.settle(classify(&result));

@@ -6,7 +6,12 @@ pub(crate) fn emit(name: Option<&str>, event: &Event) {
     let sequence = event.sequence;
     let failure_rate = event.counts.failure_rate();
     match event.change {
-        Change::Transition { from, to, cause, open_for } => tracing::warn!(
+        Change::Transition {
+            from,
+            to,
+            cause,
+            open_for,
+        } => tracing::warn!(
             breaker = name,
             sequence,
             %from,
@@ -21,7 +26,12 @@ pub(crate) fn emit(name: Option<&str>, event: &Event) {
             tracing::warn!(breaker = name, sequence, %from, %to, "breaker mode was set");
         }
         Change::Configured { evidence_kept } => {
-            tracing::info!(breaker = name, sequence, evidence_kept, "breaker was configured");
+            tracing::info!(
+                breaker = name,
+                sequence,
+                evidence_kept,
+                "breaker was configured"
+            );
         }
     }
 }

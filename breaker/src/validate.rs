@@ -20,7 +20,11 @@ pub struct Violation {
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} is {} but must be {}", self.field, self.value, self.rule)
+        write!(
+            f,
+            "{} is {} but must be {}",
+            self.field, self.value, self.rule
+        )
     }
 }
 
@@ -57,7 +61,12 @@ pub(crate) fn check(config: &Config) -> Result<(), ConfigErrors> {
     let mut found = Found(Vec::new());
     let window_calls = match config.window {
         Window::Time { buckets, width } => {
-            found.unless((1..=3600).contains(&buckets), "window.buckets", buckets, "1 to 3600");
+            found.unless(
+                (1..=3600).contains(&buckets),
+                "window.buckets",
+                buckets,
+                "1 to 3600",
+            );
             found.positive("window.width", width);
             u32::MAX
         }
@@ -69,7 +78,12 @@ pub(crate) fn check(config: &Config) -> Result<(), ConfigErrors> {
     };
     let minimum = config.minimum_calls;
     let allowed = (1..=window_calls).contains(&minimum);
-    found.unless(allowed, "minimum_calls", minimum, "at least 1 and at most the window's calls");
+    found.unless(
+        allowed,
+        "minimum_calls",
+        minimum,
+        "at least 1 and at most the window's calls",
+    );
     if let Some(row) = config.consecutive {
         found.unless(row >= 1, "consecutive", row, "at least 1");
     }
@@ -90,7 +104,12 @@ pub(crate) fn check(config: &Config) -> Result<(), ConfigErrors> {
     }
     found.positive("forget_opening", config.forget_opening);
     let half_open = config.half_open;
-    found.unless(half_open.probes >= 1, "half_open.probes", half_open.probes, "at least 1");
+    found.unless(
+        half_open.probes >= 1,
+        "half_open.probes",
+        half_open.probes,
+        "at least 1",
+    );
     let allowed = (1..=half_open.probes.max(1)).contains(&half_open.successes);
     let rule = "at least 1 and at most half_open.probes";
     found.unless(allowed, "half_open.successes", half_open.successes, rule);
@@ -98,7 +117,13 @@ pub(crate) fn check(config: &Config) -> Result<(), ConfigErrors> {
         found.positive("half_open.deadline", deadline);
     }
     check_rules(config, &mut found);
-    if found.0.is_empty() { Ok(()) } else { Err(ConfigErrors { violations: found.0 }) }
+    if found.0.is_empty() {
+        Ok(())
+    } else {
+        Err(ConfigErrors {
+            violations: found.0,
+        })
+    }
 }
 
 fn check_rules(config: &Config, found: &mut Found) {
@@ -106,12 +131,22 @@ fn check_rules(config: &Config, found: &mut Found) {
         found.rate("degraded.enter", degraded.enter);
         let open = config.failure_rate.unwrap_or(f64::INFINITY);
         let rule = "below failure_rate";
-        found.unless(degraded.enter < open, "degraded.enter", degraded.enter, rule);
+        found.unless(
+            degraded.enter < open,
+            "degraded.enter",
+            degraded.enter,
+            rule,
+        );
         let rule = "above 0 and below degraded.enter";
         let allowed = degraded.leave > 0.0 && degraded.leave < degraded.enter;
         found.unless(allowed, "degraded.leave", degraded.leave, rule);
         let allowed = (0.0..1.0).contains(&degraded.overload);
-        found.unless(allowed, "degraded.overload", degraded.overload, "at least 0 and below 1");
+        found.unless(
+            allowed,
+            "degraded.overload",
+            degraded.overload,
+            "at least 0 and below 1",
+        );
     }
     if let Some(slow) = config.slow {
         found.positive("slow.threshold", slow.threshold);
@@ -143,15 +178,29 @@ impl Found {
         rule: &'static str,
     ) {
         if !allowed {
-            self.0.push(Violation { field, value: value.to_string(), rule });
+            self.0.push(Violation {
+                field,
+                value: value.to_string(),
+                rule,
+            });
         }
     }
 
     fn positive(&mut self, field: &'static str, span: Duration) {
-        self.unless(!span.is_zero(), field, format_args!("{span:?}"), "longer than 0");
+        self.unless(
+            !span.is_zero(),
+            field,
+            format_args!("{span:?}"),
+            "longer than 0",
+        );
     }
 
     fn rate(&mut self, field: &'static str, rate: f64) {
-        self.unless(rate > 0.0 && rate <= 1.0, field, rate, "above 0 and at most 1");
+        self.unless(
+            rate > 0.0 && rate <= 1.0,
+            field,
+            rate,
+            "above 0 and at most 1",
+        );
     }
 }

@@ -27,7 +27,9 @@ impl Counts {
     /// Number of results.
     #[must_use]
     pub const fn total(&self) -> u64 {
-        self.successes.saturating_add(self.failures).saturating_add(self.overloads)
+        self.successes
+            .saturating_add(self.failures)
+            .saturating_add(self.overloads)
     }
 
     /// Failures and overloads as a share of all results; 0 when there are none.
@@ -43,14 +45,24 @@ impl Counts {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a rate needs no more than 53 bits")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a rate needs no more than 53 bits"
+)]
 pub(crate) fn share(part: u64, whole: u64) -> f64 {
-    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+    if whole == 0 {
+        0.0
+    } else {
+        part as f64 / whole as f64
+    }
 }
 
 /// Lower end of the Wilson score interval: the rate that `part` of `whole` proves at `z` standard
 /// deviations.
-#[expect(clippy::cast_precision_loss, reason = "a rate needs no more than 53 bits")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a rate needs no more than 53 bits"
+)]
 pub(crate) fn wilson_lower(part: u64, whole: u64, z: f64) -> f64 {
     if whole == 0 {
         return 0.0;
@@ -139,7 +151,9 @@ impl Evidence {
             (Self::Time(old), Self::Time(new)) if old.width_ns == new.width_ns => {
                 new.period = old.period;
                 for age in 0..old.buckets.len().min(new.buckets.len()) as u64 {
-                    let Some(period) = old.period.checked_sub(age) else { break };
+                    let Some(period) = old.period.checked_sub(age) else {
+                        break;
+                    };
                     let bucket = old.buckets[old.index(period)];
                     let index = new.index(period);
                     new.buckets[index] = bucket;
@@ -186,7 +200,11 @@ impl Evidence {
     pub(crate) fn counts(&self) -> Counts {
         match self {
             Self::Time(window) => Counts {
-                streak: if window.sums.successes == 0 { window.sums.failures } else { 0 },
+                streak: if window.sums.successes == 0 {
+                    window.sums.failures
+                } else {
+                    0
+                },
                 ..window.sums
             },
             Self::Count(window) => window.sums,
@@ -226,7 +244,10 @@ impl Evidence {
     /// End of the current period; successes before it cannot change any decision by expiry.
     pub(crate) const fn period_end_ns(&self) -> u64 {
         match self {
-            Self::Time(window) => window.period.saturating_add(1).saturating_mul(window.width_ns),
+            Self::Time(window) => window
+                .period
+                .saturating_add(1)
+                .saturating_mul(window.width_ns),
             Self::Count(_) => 0,
         }
     }
@@ -256,7 +277,9 @@ pub(crate) struct TimeWindow {
 
 impl TimeWindow {
     fn advance(&mut self, period: u64) {
-        let Some(steps) = period.checked_sub(self.period) else { return };
+        let Some(steps) = period.checked_sub(self.period) else {
+            return;
+        };
         for step in 1..=steps.min(self.buckets.len() as u64) {
             let index = self.index(self.period + step);
             let old = std::mem::take(&mut self.buckets[index]);
@@ -294,7 +317,10 @@ impl TimeWindow {
         self.sums.slow += u64::from(bucket.slow);
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "a remainder by a length fits an index")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a remainder by a length fits an index"
+    )]
     const fn index(&self, period: u64) -> usize {
         (period % self.buckets.len() as u64) as usize
     }

@@ -7,7 +7,11 @@ use breaker::{Breaker, Config, Degraded, Health, OpenTime, Slow, Window};
 
 #[test]
 fn presets_are_good() {
-    for config in [Config::new(), Config::classic(5, Duration::from_secs(30), 2), Config::for_health()] {
+    for config in [
+        Config::new(),
+        Config::classic(5, Duration::from_secs(30), 2),
+        Config::for_health(),
+    ] {
         assert_eq!(config.check(), Ok(()));
     }
 }
@@ -25,14 +29,21 @@ fn every_violation_is_named_at_once() {
         .consecutive(0)
         .confidence(f64::NAN)
         .slow(Slow::new(Duration::ZERO, 2.0).degrade(f64::NAN))
-        .open_time(OpenTime::Exponential { first: Duration::from_secs(2), max: Duration::from_secs(1) })
+        .open_time(OpenTime::Exponential {
+            first: Duration::from_secs(2),
+            max: Duration::from_secs(1),
+        })
         .forget_opening(Duration::ZERO)
         .half_open(0, 3)
         .half_open_deadline(Duration::ZERO)
         .degraded(degraded)
         .health(health);
     let errors = Breaker::new(config).unwrap_err();
-    let fields: Vec<&str> = errors.violations().iter().map(|violation| violation.field).collect();
+    let fields: Vec<&str> = errors
+        .violations()
+        .iter()
+        .map(|violation| violation.field)
+        .collect();
     let expected = [
         "minimum_calls",
         "consecutive",
@@ -53,12 +64,18 @@ fn every_violation_is_named_at_once() {
     ];
     assert_eq!(fields, expected);
     let shown = errors.to_string();
-    assert!(shown.contains("half_open.successes is 3 but must be at least 1"), "{shown}");
+    assert!(
+        shown.contains("half_open.successes is 3 but must be at least 1"),
+        "{shown}"
+    );
 }
 
 #[test]
 fn a_zero_window_is_refused() {
-    let config = Config::new().window(Window::Time { buckets: 0, width: Duration::ZERO });
+    let config = Config::new().window(Window::Time {
+        buckets: 0,
+        width: Duration::ZERO,
+    });
     assert_eq!(Breaker::new(config).unwrap_err().violations().len(), 2);
 }
 

@@ -2,6 +2,11 @@
 //!
 //! `RUSTFLAGS="--cfg loom" cargo test -p breaker --release --test loom`
 #![cfg(loom)]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test's time starts somewhere and is then made up"
+)]
+#![allow(clippy::unwrap_used, reason = "a test's helpers may fail it")]
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +16,10 @@ use loom::thread;
 
 fn config() -> Config {
     Config::new()
-        .window(Window::Time { buckets: 2, width: Duration::from_millis(100) })
+        .window(Window::Time {
+            buckets: 2,
+            width: Duration::from_millis(100),
+        })
         .minimum_calls(2)
         .failure_rate(1.0)
         .consecutive(None)
@@ -26,21 +34,39 @@ fn explore(body: impl Fn(Instant) + Send + Sync + 'static) {
 }
 
 fn breaker(config: Config, base: Instant) -> Arc<Breaker> {
-    Arc::new(Breaker::builder(config).seed(1).clock(move || base).build().unwrap())
+    Arc::new(
+        Breaker::builder(config)
+            .seed(1)
+            .clock(move || base)
+            .build()
+            .unwrap(),
+    )
 }
 
 #[test]
 fn no_success_is_lost_whatever_shuts_the_stripe() {
     explore(|base| {
         let breaker = breaker(config().failure_rate(None).degraded(None), base);
-        let permits = [breaker.admit_at(base).unwrap(), breaker.admit_at(base).unwrap()];
+        let permits = [
+            breaker.admit_at(base).unwrap(),
+            breaker.admit_at(base).unwrap(),
+        ];
         drop(permits);
         let other = Arc::clone(&breaker);
         let thread = thread::spawn(move || {
-            other.admit_at(base).unwrap().settle_at(Outcome::Success, base);
-            other.admit_at(base).unwrap().settle_at(Outcome::Success, base);
+            other
+                .admit_at(base)
+                .unwrap()
+                .settle_at(Outcome::Success, base);
+            other
+                .admit_at(base)
+                .unwrap()
+                .settle_at(Outcome::Success, base);
         });
-        breaker.admit_at(base).unwrap().settle_at(Outcome::Failure, base);
+        breaker
+            .admit_at(base)
+            .unwrap()
+            .settle_at(Outcome::Failure, base);
         thread.join().unwrap();
         let counts = breaker.snapshot_at(base).counts;
         assert_eq!((counts.successes, counts.failures), (2, 1));
@@ -70,7 +96,10 @@ fn a_success_that_is_told_before_the_last_failure_ends_prevents_opening() {
         assert_eq!(snapshot.in_flight, Some(0));
         match snapshot.state {
             State::Open => assert_eq!(snapshot.counts.successes, 0),
-            _ => assert_eq!((snapshot.counts.successes, snapshot.counts.failures), (1, 2)),
+            _ => assert_eq!(
+                (snapshot.counts.successes, snapshot.counts.failures),
+                (1, 2)
+            ),
         }
     });
 }
@@ -83,7 +112,12 @@ fn late_successes_never_enter_the_new_epoch() {
         let thread = thread::spawn(move || {
             let permit = late.admit_at(base);
             let epoch = late.snapshot_at(base).epoch;
-            (epoch, permit.map(|permit| permit.settle_at(Outcome::Success, base)).is_ok())
+            (
+                epoch,
+                permit
+                    .map(|permit| permit.settle_at(Outcome::Success, base))
+                    .is_ok(),
+            )
         });
         breaker.reset();
         thread.join().unwrap();
@@ -100,7 +134,10 @@ fn one_probe_is_admitted_and_one_thread_half_opens() {
     explore(|base| {
         let breaker = breaker(config(), base);
         for _ in 0..2 {
-            breaker.admit_at(base).unwrap().settle_at(Outcome::Failure, base);
+            breaker
+                .admit_at(base)
+                .unwrap()
+                .settle_at(Outcome::Failure, base);
         }
         assert_eq!(breaker.state(), State::Open);
         let later = base + Duration::from_secs(1);

@@ -2,6 +2,11 @@
 //!
 //! Each was reproduced there or read in the source; the crate is named in the test.
 #![cfg(not(loom))]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test's time starts somewhere and is then made up"
+)]
+#![allow(clippy::unwrap_used, reason = "a test's helpers may fail it")]
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,7 +15,16 @@ use breaker::{Breaker, Config, OpenTime, Outcome, Permit, Rejected, State, Windo
 
 fn fixed(config: Config) -> (Arc<Breaker>, Instant) {
     let base = Instant::now();
-    (Arc::new(Breaker::builder(config).seed(1).clock(move || base).build().unwrap()), base)
+    (
+        Arc::new(
+            Breaker::builder(config)
+                .seed(1)
+                .clock(move || base)
+                .build()
+                .unwrap(),
+        ),
+        base,
+    )
 }
 
 fn settle(breaker: &Breaker, times: usize, outcome: Outcome, now: Instant) {
@@ -30,7 +44,9 @@ fn half_open_admits_its_probes_and_nobody_else() {
     settle(&breaker, 5, Outcome::Failure, now);
     let admitted: Vec<_> = (0..64).map(|_| breaker.admit_at(now + SECOND)).collect();
     assert_eq!(admitted.iter().filter(|permit| permit.is_ok()).count(), 5);
-    let busy = |permit: &&Result<Permit<&Breaker>, Rejected>| matches!(permit, Err(Rejected::ProbesBusy { .. }));
+    let busy = |permit: &&Result<Permit<&Breaker>, Rejected>| {
+        matches!(permit, Err(Rejected::ProbesBusy { .. }))
+    };
     assert_eq!(admitted.iter().filter(busy).count(), 59);
 }
 
@@ -39,7 +55,10 @@ fn half_open_admits_its_probes_and_nobody_else() {
 fn windows_below_a_second_are_exact() {
     for millis in [4, 900] {
         let width = Duration::from_millis(millis);
-        let config = Config::new().window(Window::Time { buckets: 1, width }).failure_rate(0.5).degraded(None);
+        let config = Config::new()
+            .window(Window::Time { buckets: 1, width })
+            .failure_rate(0.5)
+            .degraded(None);
         let (breaker, now) = fixed(config);
         settle(&breaker, 1125, Outcome::Success, now);
         settle(&breaker, 1, Outcome::Failure, now);
@@ -54,16 +73,35 @@ fn a_time_window_forgets_on_its_grid_not_on_the_last_call() {
     let (breaker, start) = fixed(Config::new().consecutive(None));
     settle(&breaker, 3, Outcome::Failure, start);
     for step in 1..10 {
-        settle(&breaker, 1, Outcome::Success, start + step * Duration::from_millis(99));
+        settle(
+            &breaker,
+            1,
+            Outcome::Success,
+            start + step * Duration::from_millis(99),
+        );
     }
-    assert_eq!(breaker.snapshot_at(start + Duration::from_millis(999)).counts.failures, 3);
-    assert_eq!(breaker.snapshot_at(start + Duration::from_millis(1000)).counts.failures, 0);
+    assert_eq!(
+        breaker
+            .snapshot_at(start + Duration::from_millis(999))
+            .counts
+            .failures,
+        3
+    );
+    assert_eq!(
+        breaker
+            .snapshot_at(start + Duration::from_millis(1000))
+            .counts
+            .failures,
+        0
+    );
 }
 
 /// recloser: nothing was evaluated before the ring was full, plus one.
 #[test]
 fn the_minimum_is_enough_for_a_verdict() {
-    let config = Config::new().window(Window::Count { calls: 100 }).consecutive(None);
+    let config = Config::new()
+        .window(Window::Count { calls: 100 })
+        .consecutive(None);
     let (breaker, now) = fixed(config);
     settle(&breaker, 10, Outcome::Failure, now);
     assert_eq!(breaker.state(), State::Open);
@@ -76,7 +114,12 @@ fn the_longest_wait_is_a_wait_and_no_window_is_refused() {
     let (breaker, now) = fixed(config);
     settle(&breaker, 5, Outcome::Failure, now);
     assert!(breaker.admit_at(now + 1_000_000 * SECOND).is_err());
-    assert!(Config::new().window(Window::Count { calls: 0 }).check().is_err());
+    assert!(
+        Config::new()
+            .window(Window::Count { calls: 0 })
+            .check()
+            .is_err()
+    );
 }
 
 /// recloser, gobreaker's ancestors: results of the closed epoch landed in the half-open ring.
@@ -87,10 +130,16 @@ fn results_of_the_closed_epoch_do_not_decide_half_open() {
     settle(&breaker, 5, Outcome::Failure, now);
     let _probe = breaker.admit_at(now + SECOND).unwrap();
     for (index, permit) in late.into_iter().enumerate() {
-        permit.settle_at([Outcome::Success, Outcome::Failure][index % 2], now + SECOND);
+        permit.settle_at(
+            [Outcome::Success, Outcome::Failure][index % 2],
+            now + SECOND,
+        );
     }
     let snapshot = breaker.snapshot_at(now + SECOND);
-    assert_eq!((snapshot.state, snapshot.counts.total()), (State::HalfOpen, 0));
+    assert_eq!(
+        (snapshot.state, snapshot.counts.total()),
+        (State::HalfOpen, 0)
+    );
 }
 
 /// tower-resilience: after 11 000 successes it took 11 000 failures to open, since the count window
@@ -99,9 +148,16 @@ fn results_of_the_closed_epoch_do_not_decide_half_open() {
 fn a_long_healthy_life_does_not_delay_opening() {
     for window in [
         Window::Count { calls: 10 },
-        Window::Time { buckets: 10, width: Duration::from_millis(100) },
+        Window::Time {
+            buckets: 10,
+            width: Duration::from_millis(100),
+        },
     ] {
-        let config = Config::new().window(window).failure_rate(0.5).consecutive(None).degraded(None);
+        let config = Config::new()
+            .window(window)
+            .failure_rate(0.5)
+            .consecutive(None)
+            .degraded(None);
         let (breaker, now) = fixed(config);
         settle(&breaker, 11_000, Outcome::Success, now);
         let later = now + 2 * SECOND;
@@ -132,7 +188,10 @@ fn a_cancelled_or_ignored_probe_closes_nothing() {
     let (breaker, now) = fixed(Config::classic(1, SECOND, 1));
     settle(&breaker, 1, Outcome::Failure, now);
     drop(breaker.admit_at(now + SECOND).unwrap());
-    breaker.admit_at(now + SECOND).unwrap().settle_at(Outcome::Ignored, now + SECOND);
+    breaker
+        .admit_at(now + SECOND)
+        .unwrap()
+        .settle_at(Outcome::Ignored, now + SECOND);
     assert_eq!(breaker.state(), State::HalfOpen);
 }
 
@@ -144,15 +203,17 @@ fn a_listener_may_call_the_breaker_and_may_panic() {
     let seen: Arc<Mutex<Vec<u64>>> = Arc::default();
     let base = Instant::now();
     let (own, told) = (Arc::clone(&cell), Arc::clone(&seen));
-    let builder = Breaker::builder(Config::classic(1, SECOND, 1)).clock(move || base).listener(move |event| {
-        told.lock().unwrap().push(event.sequence);
-        let breaker = own.get().unwrap();
-        let _number = breaker.snapshot();
-        if event.sequence == 1 {
-            breaker.reset();
-            std::panic::resume_unwind(Box::new("a listener's own trouble"));
-        }
-    });
+    let builder = Breaker::builder(Config::classic(1, SECOND, 1))
+        .clock(move || base)
+        .listener(move |event| {
+            told.lock().unwrap().push(event.sequence);
+            let breaker = own.get().unwrap();
+            let _number = breaker.snapshot();
+            if event.sequence == 1 {
+                breaker.reset();
+                std::panic::resume_unwind(Box::new("a listener's own trouble"));
+            }
+        });
     let breaker = Arc::new(builder.build().unwrap());
     cell.set(Arc::clone(&breaker)).unwrap();
     settle(&breaker, 1, Outcome::Failure, base);
@@ -166,7 +227,11 @@ fn looking_takes_no_probe() {
     let (breaker, now) = fixed(Config::classic(1, SECOND, 1));
     settle(&breaker, 1, Outcome::Failure, now);
     for _ in 0..10 {
-        let _looks = (breaker.state(), breaker.snapshot_at(now + SECOND), breaker.limit());
+        let _looks = (
+            breaker.state(),
+            breaker.snapshot_at(now + SECOND),
+            breaker.limit(),
+        );
     }
     assert!(breaker.admit_at(now + SECOND).is_ok());
 }
@@ -175,7 +240,11 @@ fn looking_takes_no_probe() {
 #[test]
 fn any_open_time_of_the_callers_making_is_survived() {
     let base = Instant::now();
-    for (wait, expected) in [(Some(Duration::ZERO), 0), (Some(Duration::MAX), u64::MAX), (None, 250)] {
+    for (wait, expected) in [
+        (Some(Duration::ZERO), 0),
+        (Some(Duration::MAX), u64::MAX),
+        (None, 250),
+    ] {
         let breaker = Breaker::builder(Config::classic(1, Duration::from_millis(250), 1))
             .clock(move || base)
             .open_time(move |opening| {
@@ -186,7 +255,14 @@ fn any_open_time_of_the_callers_making_is_survived() {
             .unwrap();
         settle(&breaker, 1, Outcome::Failure, base);
         let remaining = breaker.snapshot_at(base).remaining.unwrap();
-        assert_eq!(remaining, if expected == u64::MAX { Duration::from_nanos(u64::MAX) } else { Duration::from_millis(expected) });
+        assert_eq!(
+            remaining,
+            if expected == u64::MAX {
+                Duration::from_nanos(u64::MAX)
+            } else {
+                Duration::from_millis(expected)
+            }
+        );
     }
 }
 
@@ -202,7 +278,9 @@ fn threads_together_never_admit_more_probes_and_never_lose_a_call() {
                 let mut admitted = 0;
                 for call in 0..20_000_u64 {
                     let now = base + Duration::from_micros(call * 100);
-                    let Ok(permit) = breaker.admit_at(now) else { continue };
+                    let Ok(permit) = breaker.admit_at(now) else {
+                        continue;
+                    };
                     admitted += 1;
                     match (call / 64 + thread) % 5 {
                         0 => permit.settle_at(Outcome::Failure, now),
@@ -218,11 +296,15 @@ fn threads_together_never_admit_more_probes_and_never_lose_a_call() {
             }
         };
         let threads: Vec<_> = (0..4).map(|thread| scope.spawn(work(thread))).collect();
-        threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .sum()
     });
     let snapshot = breaker.snapshot();
     let totals = snapshot.totals;
-    let settled = totals.successes + totals.failures + totals.overloads + totals.ignored + totals.cancelled;
+    let settled =
+        totals.successes + totals.failures + totals.overloads + totals.ignored + totals.cancelled;
     assert_eq!(settled + totals.stale, admitted);
     assert_eq!(snapshot.in_flight, Some(0));
     let refused = totals.rejected_open + totals.rejected_limited + totals.rejected_probes_busy;

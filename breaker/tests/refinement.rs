@@ -1,5 +1,10 @@
 //! The machine is what the naive model says, and the shared breaker is the machine.
 #![cfg(not(loom))]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test's time starts somewhere and is then made up"
+)]
+#![allow(clippy::unwrap_used, reason = "a test's helpers may fail it")]
 
 mod support;
 

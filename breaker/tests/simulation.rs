@@ -1,6 +1,11 @@
 //! Incidents in virtual time: many clients, one queueing backend, ours beside a binary breaker and
 //! none. All numbers are inequalities; `--nocapture` prints what was measured.
 #![cfg(not(loom))]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test's time starts somewhere and is then made up"
+)]
+#![allow(clippy::print_stdout, reason = "the measured numbers are for reading")]
 
 mod support;
 
@@ -14,7 +19,10 @@ fn binary() -> Config {
     Config::new()
         .failure_rate(0.5)
         .consecutive(None)
-        .window(Window::Time { buckets: 10, width: Duration::from_secs(1) })
+        .window(Window::Time {
+            buckets: 10,
+            width: Duration::from_secs(1),
+        })
         .minimum_calls(20)
         .open_time(OpenTime::Constant(Duration::from_secs(5)))
         .degraded(None)
@@ -33,8 +41,16 @@ fn setup(service_s: f64, in_flight: f64, tail: f64) -> Setup {
         servers,
         during: Incident::Servers(servers / 2),
         start_s: 3.0,
-        stop_s: if service_s < 0.05 && in_flight > 1.0 { 13.0 } else { 63.0 },
-        end_s: if service_s < 0.05 && in_flight > 1.0 { 16.0 } else { 73.0 },
+        stop_s: if service_s < 0.05 && in_flight > 1.0 {
+            13.0
+        } else {
+            63.0
+        },
+        end_s: if service_s < 0.05 && in_flight > 1.0 {
+            16.0
+        } else {
+            73.0
+        },
         seed: 1,
     }
 }
@@ -48,7 +64,13 @@ fn cell(service_s: f64, in_flight: f64, tail: f64, bar: f64) {
     let share = ours.success() / possible;
     let binary = run(&setup, Some(binary())).success() / possible;
     let none = run(&setup, None).success() / possible;
-    let calm = run(&Setup { during: Incident::None, ..setup }, Some(Config::new()));
+    let calm = run(
+        &Setup {
+            during: Incident::None,
+            ..setup
+        },
+        Some(Config::new()),
+    );
     println!(
         "{service_s} s, {in_flight} in flight, {tail} tail: ours {share:.3}, binary {binary:.3}, \
          none {none:.3} of {possible:.3}; calm {:.4}; {} transitions",
@@ -113,18 +135,31 @@ fn after_a_hang_of_ten_seconds_service_is_back_within_three() {
             ..setup(0.01, 0.5, 0.0)
         };
         let ours = run(&hang, Some(Config::new()));
-        println!("hang, seed {seed}: back after {:?} s, {} of {} sent", ours.recovery_s, ours.sent, ours.offered);
+        println!(
+            "hang, seed {seed}: back after {:?} s, {} of {} sent",
+            ours.recovery_s, ours.sent, ours.offered
+        );
         assert!(ours.recovery_s.is_some_and(|seconds| seconds <= 3.0));
-        assert!(ours.sent * 8 <= ours.offered, "the hung backend is left alone");
-        assert!(ours.final_states.iter().all(|state| *state == State::Closed));
+        assert!(
+            ours.sent * 8 <= ours.offered,
+            "the hung backend is left alone"
+        );
+        assert!(
+            ours.final_states
+                .iter()
+                .all(|state| *state == State::Closed)
+        );
     }
 }
 
 #[test]
 fn failures_that_do_not_depend_on_load_cost_nothing_more() {
     for faults in [0.1, 0.3, 0.45] {
-        let steady =
-            Setup { faults, during: Incident::None, ..setup(0.01, 0.5, 0.0) };
+        let steady = Setup {
+            faults,
+            during: Incident::None,
+            ..setup(0.01, 0.5, 0.0)
+        };
         let ours = run(&steady, Some(Config::new()));
         assert_eq!(ours.refused, 0);
         assert!(ours.success() >= 0.98 * (1.0 - faults));

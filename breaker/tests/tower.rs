@@ -25,7 +25,11 @@ impl Service<u16> for Backend {
     }
 
     fn call(&mut self, status: u16) -> Self::Future {
-        if status == 0 { Box::pin(pending()) } else { Box::pin(async move { Ok(status) }) }
+        if status == 0 {
+            Box::pin(pending())
+        } else {
+            Box::pin(async move { Ok(status) })
+        }
     }
 }
 
@@ -48,5 +52,8 @@ fn responses_are_classified_and_refusals_do_not_reach_the_service() {
     assert_eq!(now(service.call(503)), Poll::Ready(Ok(503)));
     assert_eq!(breaker.state(), State::Open);
     let refused = now(service.call(200));
-    assert!(matches!(refused, Poll::Ready(Err(Error::Rejected(Rejected::Open { .. })))));
+    assert!(matches!(
+        refused,
+        Poll::Ready(Err(Error::Rejected(Rejected::Open { .. })))
+    ));
 }

@@ -6,7 +6,6 @@ use super::{Calm, EVENTS_KEPT, Machine};
 use crate::config::{OpenTime, nanos};
 use crate::event::{Change, Event};
 use crate::limit::Limit;
-use crate::overdue::Overdue;
 use crate::probes::{Probes, Rule, Verdict};
 use crate::rejected::Rejected;
 use crate::state::{Cause, Mode, State, edge};
@@ -22,14 +21,18 @@ impl Machine {
         if self.state == State::Open {
             let left_ns = self.open_until_ns.saturating_sub(now_ns);
             if left_ns > 0 {
-                return Err(Rejected::Open { retry_after: Duration::from_nanos(left_ns) });
+                return Err(Rejected::Open {
+                    retry_after: Duration::from_nanos(left_ns),
+                });
             }
             self.on_time(now_ns);
             self.go(Cause::WaitOver, now_ns);
         }
         if self.state == State::HalfOpen && !self.probes.issue(self.config.half_open.probes) {
             let left_ns = self.probes.deadline_ns().saturating_sub(now_ns);
-            return Err(Rejected::ProbesBusy { retry_after: Duration::from_nanos(left_ns) });
+            return Err(Rejected::ProbesBusy {
+                retry_after: Duration::from_nanos(left_ns),
+            });
         }
         if self.state == State::Degraded && !self.limit.admits(self.current_calls()) {
             self.calm = None;
@@ -37,7 +40,9 @@ impl Machine {
             // as long as probes are waited for, one call goes in on top of them.
             let silent_ns = now_ns.saturating_sub(self.heard_ns);
             if silent_ns < self.config.half_open_deadline_ns() {
-                return Err(Rejected::Limited { retry_after: Limit::CUT_INTERVAL });
+                return Err(Rejected::Limited {
+                    retry_after: Limit::CUT_INTERVAL,
+                });
             }
             self.heard_ns = now_ns;
         }
@@ -49,7 +54,9 @@ impl Machine {
             return;
         }
         if self.state == State::HalfOpen {
-            let verdict = self.probes.on_result(kind == Kind::Success && !slow, self.rule());
+            let verdict = self
+                .probes
+                .on_result(kind == Kind::Success && !slow, self.rule());
             self.go_by(verdict, Cause::ProbesFailed, now_ns);
             return;
         }
@@ -57,7 +64,9 @@ impl Machine {
             self.go(cause, now_ns);
             return;
         }
-        let Some(degraded) = self.config.degraded else { return };
+        let Some(degraded) = self.config.degraded else {
+            return;
+        };
         self.heard_ns = now_ns;
         match kind {
             Kind::Overload => {
@@ -96,7 +105,9 @@ impl Machine {
     }
 
     pub(super) fn judge_health(&mut self, healthy: u32, total: u32, now_ns: u64) {
-        let Some(rule) = self.config.health else { return };
+        let Some(rule) = self.config.health else {
+            return;
+        };
         if self.mode != Mode::Automatic {
             return;
         }
@@ -127,7 +138,9 @@ impl Machine {
 
     /// Leaves the degraded state when results have been good for long enough. Silence is no result.
     fn judge_calm(&mut self, good: bool, now_ns: u64) {
-        let Some(degraded) = self.config.degraded else { return };
+        let Some(degraded) = self.config.degraded else {
+            return;
+        };
         let counts = self.evidence.counts();
         let slow = self.config.slow.and_then(|rule| rule.degrade);
         if counts.failure_rate() >= degraded.leave
@@ -137,7 +150,10 @@ impl Machine {
             self.calm = None;
             return;
         }
-        let calm = self.calm.get_or_insert(Calm { since_ns: now_ns, results: 0 });
+        let calm = self.calm.get_or_insert(Calm {
+            since_ns: now_ns,
+            results: 0,
+        });
         calm.results = calm.results.saturating_add(1);
         let held = now_ns.saturating_sub(calm.since_ns) >= nanos(degraded.hold);
         if good && held && calm.results >= self.config.minimum_calls {
@@ -147,7 +163,11 @@ impl Machine {
 
     fn opening_cause(&self) -> Option<Cause> {
         let counts = self.evidence.counts();
-        if self.config.consecutive.is_some_and(|row| counts.streak >= u64::from(row)) {
+        if self
+            .config
+            .consecutive
+            .is_some_and(|row| counts.streak >= u64::from(row))
+        {
             return Some(Cause::Consecutive);
         }
         let bad = counts.failures + counts.overloads;
@@ -156,7 +176,8 @@ impl Machine {
         }
         let (slow, total) = self.slow_calls();
         let threshold = self.config.slow.and_then(|rule| rule.open);
-        self.reaches(slow, total, threshold).then_some(Cause::SlowRate)
+        self.reaches(slow, total, threshold)
+            .then_some(Cause::SlowRate)
     }
 
     fn degrading_cause(&self) -> Option<Cause> {
@@ -177,7 +198,7 @@ impl Machine {
     /// Slow calls, those still running included, and the results that they are a share of.
     fn slow_calls(&self) -> (u64, u64) {
         let counts = self.evidence.counts();
-        let overdue = self.overdue.as_ref().map_or(0, Overdue::count);
+        let overdue = self.overdue.as_ref().map_or(0, |overdue| overdue.count());
         (counts.slow + overdue, counts.total() + overdue)
     }
 
@@ -192,7 +213,10 @@ impl Machine {
 
     const fn rule(&self) -> Rule {
         let half_open = self.config.half_open;
-        Rule { probes: half_open.probes, successes: half_open.successes }
+        Rule {
+            probes: half_open.probes,
+            successes: half_open.successes,
+        }
     }
 
     fn go_by(&mut self, verdict: Option<Verdict>, failed: Cause, now_ns: u64) {
@@ -236,7 +260,16 @@ impl Machine {
             }
             State::Degraded => {}
         }
-        self.tell(Change::Transition { from, to, cause, open_for }, counts, now_ns);
+        self.tell(
+            Change::Transition {
+                from,
+                to,
+                cause,
+                open_for,
+            },
+            counts,
+            now_ns,
+        );
         if to == State::Degraded && self.config.degraded.is_none() {
             self.go(Cause::Unlimited, now_ns);
         }
@@ -263,7 +296,9 @@ impl Machine {
     fn forget_openings(&mut self, now_ns: u64) {
         let closed_ns = now_ns.saturating_sub(self.closed_since_ns);
         let intervals = closed_ns / nanos(self.config.forget_opening);
-        self.openings = self.openings.saturating_sub(u32::try_from(intervals).unwrap_or(u32::MAX));
+        self.openings = self
+            .openings
+            .saturating_sub(u32::try_from(intervals).unwrap_or(u32::MAX));
     }
 
     /// Calls in flight that this epoch admitted.
@@ -288,9 +323,18 @@ impl Machine {
             self.events.pop_front();
             self.totals.events_lost += 1;
         }
-        let at = self.base.checked_add(Duration::from_nanos(now_ns)).unwrap_or(self.base);
+        let at = self
+            .base
+            .checked_add(Duration::from_nanos(now_ns))
+            .unwrap_or(self.base);
         let (sequence, epoch) = (self.sequence, self.epoch);
-        self.events.push_back(Event { sequence, epoch, at, change, counts });
+        self.events.push_back(Event {
+            sequence,
+            epoch,
+            at,
+            change,
+            counts,
+        });
     }
 
     /// Uniform in `0..=most`, by the high half of a product.

@@ -12,10 +12,13 @@ use crate::window::Kind;
 const STEP_MS: u64 = 10;
 
 fn small(degraded: bool) -> Config {
-    let mut policy = Degraded::default();
-    policy.hold = Duration::from_millis(2 * STEP_MS);
-    policy.enter = 0.5;
-    policy.leave = 0.3;
+    let hold = Duration::from_millis(2 * STEP_MS);
+    let policy = Degraded {
+        enter: 0.5,
+        leave: 0.3,
+        hold,
+        ..Degraded::default()
+    };
     Config::new()
         .window(Window::Count { calls: 3 })
         .minimum_calls(2)
@@ -27,7 +30,13 @@ fn small(degraded: bool) -> Config {
         .degraded(degraded.then_some(policy))
 }
 
-type Key = (State, Vec<(Kind, bool)>, Vec<bool>, Option<(u32, (u32, u32))>, Vec<u64>);
+type Key = (
+    State,
+    Vec<(Kind, bool)>,
+    Vec<bool>,
+    Option<(u32, (u32, u32))>,
+    Vec<u64>,
+);
 
 #[derive(Clone)]
 struct World {
@@ -55,7 +64,12 @@ impl World {
             found.push(asked);
         }
         for index in 0..self.running.len() {
-            for outcome in [None, Some(Outcome::Success), Some(Outcome::Failure), Some(Outcome::Overload)] {
+            for outcome in [
+                None,
+                Some(Outcome::Success),
+                Some(Outcome::Failure),
+                Some(Outcome::Overload),
+            ] {
                 let mut ended = self.clone();
                 let stamp = ended.running.swap_remove(index);
                 ended.machine.on_end(stamp, outcome, None, self.now());
@@ -75,8 +89,11 @@ impl World {
         let now_ns = self.now_ms * 1_000_000;
         let age = |then_ns: u64| now_ns.saturating_sub(then_ns).min(4 * STEP_MS * 1_000_000);
         let left = |until_ns: u64| until_ns.saturating_sub(now_ns);
-        let mut current: Vec<bool> =
-            self.running.iter().map(|stamp| stamp.epoch() == machine.epoch).collect();
+        let mut current: Vec<bool> = self
+            .running
+            .iter()
+            .map(|stamp| stamp.epoch() == machine.epoch)
+            .collect();
         current.sort_unstable();
         let probes = (machine.state == State::HalfOpen).then_some(machine.probes);
         let numbers = vec![
@@ -84,13 +101,29 @@ impl World {
             machine.current_calls(),
             machine.limit.calls().unwrap_or(0),
             machine.calm.map_or(99, |calm| age(calm.since_ns)),
-            machine.calm.map_or(0, |calm| u64::from(calm.results.min(2))),
-            if machine.state == State::Degraded { age(machine.heard_ns) } else { 0 },
-            if machine.state == State::Open { left(machine.open_until_ns) } else { 0 },
+            machine
+                .calm
+                .map_or(0, |calm| u64::from(calm.results.min(2))),
+            if machine.state == State::Degraded {
+                age(machine.heard_ns)
+            } else {
+                0
+            },
+            if machine.state == State::Open {
+                left(machine.open_until_ns)
+            } else {
+                0
+            },
             probes.map_or(0, |probes| left(probes.deadline_ns())),
         ];
         let probed = probes.map(|probes| (probes.issued(), probes.results()));
-        (machine.state, machine.evidence.results(), current, probed, numbers)
+        (
+            machine.state,
+            machine.evidence.results(),
+            current,
+            probed,
+            numbers,
+        )
     }
 
     /// Calls keep coming, all succeed at once; what is running already never ends.
@@ -98,7 +131,8 @@ impl World {
         for _ in 0..200 {
             self.now_ms += STEP_MS / 2;
             if let Ok(stamp) = self.machine.on_admission(self.now()) {
-                self.machine.on_end(stamp, Some(Outcome::Success), None, self.now());
+                self.machine
+                    .on_end(stamp, Some(Outcome::Success), None, self.now());
             }
             if self.machine.state == State::Closed {
                 return true;
@@ -111,7 +145,11 @@ impl World {
 fn explore(degraded: bool) {
     let base = crate::clock::system_now();
     let machine = Machine::new(small(degraded), 1, base).expect("a good config");
-    let start = World { machine, running: Vec::new(), now_ms: 0 };
+    let start = World {
+        machine,
+        running: Vec::new(),
+        now_ms: 0,
+    };
     let mut seen = HashSet::from([start.key()]);
     let mut queue = VecDeque::from([start]);
     let mut states = HashSet::new();
@@ -125,6 +163,7 @@ fn explore(degraded: bool) {
         }
         assert!(world.clone().heals(), "stuck: {:?}", world.key());
     }
+    assert!(seen.len() > 500, "only {} states were found", seen.len());
     assert_eq!(states.len(), if degraded { 4 } else { 3 });
 }
 

@@ -33,9 +33,10 @@ impl Params {
         }
         Config::new()
             .window(match self.shape {
-                Shape::Time { buckets, width_ms } => {
-                    Window::Time { buckets, width: Duration::from_millis(width_ms) }
-                }
+                Shape::Time { buckets, width_ms } => Window::Time {
+                    buckets,
+                    width: Duration::from_millis(width_ms),
+                },
                 Shape::Count(calls) => Window::Count { calls },
             })
             .minimum_calls(self.minimum)
@@ -92,7 +93,11 @@ impl Model {
 
     /// When the refused may come back.
     pub fn retry_ms(&self, now_ms: u64) -> u64 {
-        if self.state == State::Open { self.open_until_ms - now_ms } else { self.deadline_ms - now_ms }
+        if self.state == State::Open {
+            self.open_until_ms - now_ms
+        } else {
+            self.deadline_ms - now_ms
+        }
     }
 
     pub fn settle(&mut self, epoch: u64, outcome: Option<Outcome>, now_ms: u64) {
@@ -124,14 +129,20 @@ impl Model {
         }
         let (good_ones, bad_ones, row) = self.count(now_ms);
         let total = good_ones + bad_ones;
-        let rate = if total == 0 { 0.0 } else { f64::from(bad_ones) / f64::from(total) };
+        let rate = if total == 0 {
+            0.0
+        } else {
+            f64::from(bad_ones) / f64::from(total)
+        };
         if p.row.is_some_and(|k| row >= k)
             || total >= p.minimum && p.rate.is_some_and(|threshold| rate >= threshold)
         {
             self.turn(State::Open, now_ms);
             return;
         }
-        let Some((enter, leave, hold_ms)) = p.degraded else { return };
+        let Some((enter, leave, hold_ms)) = p.degraded else {
+            return;
+        };
         if self.state == State::Closed {
             if total >= p.minimum && rate >= enter {
                 self.turn(State::Degraded, now_ms);
@@ -152,18 +163,38 @@ impl Model {
         let kept: Vec<bool> = match self.params.shape {
             Shape::Time { buckets, width_ms } => {
                 let newest = now_ms / width_ms;
-                let inside = |result: &&(u64, bool)| result.0 / width_ms + u64::from(buckets) > newest;
-                self.results.iter().filter(inside).map(|result| result.1).collect()
+                let inside =
+                    |result: &&(u64, bool)| result.0 / width_ms + u64::from(buckets) > newest;
+                self.results
+                    .iter()
+                    .filter(inside)
+                    .map(|result| result.1)
+                    .collect()
             }
-            Shape::Count(calls) => {
-                self.results.iter().rev().take(calls as usize).map(|result| result.1).collect()
-            }
+            Shape::Count(calls) => self
+                .results
+                .iter()
+                .rev()
+                .take(calls as usize)
+                .map(|result| result.1)
+                .collect(),
         };
         let good = kept.iter().filter(|good| **good).count() as u32;
         let bad = kept.len() as u32 - good;
         let row = match self.params.shape {
-            Shape::Time { .. } => if good == 0 { bad } else { 0 },
-            Shape::Count(_) => self.results.iter().rev().take_while(|result| !result.1).count() as u32,
+            Shape::Time { .. } => {
+                if good == 0 {
+                    bad
+                } else {
+                    0
+                }
+            }
+            Shape::Count(_) => self
+                .results
+                .iter()
+                .rev()
+                .take_while(|result| !result.1)
+                .count() as u32,
         };
         (good, bad, row)
     }
@@ -173,7 +204,11 @@ impl Model {
             let successes = self.results.iter().filter(|result| result.1).count() as u32;
             let p = self.params;
             let fair = successes * p.probes >= p.successes * self.results.len() as u32;
-            let to = if successes > 0 && fair { State::Degraded } else { State::Open };
+            let to = if successes > 0 && fair {
+                State::Degraded
+            } else {
+                State::Open
+            };
             self.turn(to, now_ms);
         }
     }

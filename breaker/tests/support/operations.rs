@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use breaker::{
-    Breaker, Config, Degraded, Event, Health, Machine, Mode, OpenTime, Outcome, Permit, Rejected, Slow,
-    State, Ticket, Window,
+    Breaker, Config, Degraded, Event, Health, Machine, Mode, OpenTime, Outcome, Permit, Rejected,
+    Slow, State, Ticket, Window,
 };
 
 use super::model::{Model, Params, Shape};
@@ -19,8 +19,14 @@ pub fn specify(bytes: &[u8]) {
         shape: match choice % 4 {
             0 => Shape::Count(4),
             1 => Shape::Count(9),
-            2 => Shape::Time { buckets: 1, width_ms: 40 },
-            _ => Shape::Time { buckets: 4, width_ms: 10 },
+            2 => Shape::Time {
+                buckets: 1,
+                width_ms: 40,
+            },
+            _ => Shape::Time {
+                buckets: 4,
+                width_ms: 10,
+            },
         },
         minimum: [1, 3, 4][usize::from(choice >> 2) % 3],
         rate: [None, Some(0.5), Some(0.75), Some(1.0)][usize::from(choice >> 4) % 4],
@@ -83,9 +89,15 @@ pub fn specify(bytes: &[u8]) {
         assert_eq!((snapshot.state, snapshot.epoch), (model.state, model.epoch));
         let (good, bad, row) = model.count(now_ms);
         let counts = snapshot.counts;
-        assert_eq!((counts.successes, counts.failures), (good.into(), bad.into()));
+        assert_eq!(
+            (counts.successes, counts.failures),
+            (good.into(), bad.into())
+        );
         assert_eq!(counts.streak, u64::from(row));
-        assert_eq!(snapshot.in_flight.unwrap_or(running.len() as u64), running.len() as u64);
+        assert_eq!(
+            snapshot.in_flight.unwrap_or(running.len() as u64),
+            running.len() as u64
+        );
     }
 }
 
@@ -103,9 +115,15 @@ fn config(choice: u8) -> Config {
     let mut degraded = Degraded::default();
     degraded.hold = Duration::from_millis(30);
     let config = match (choice >> 1) % 3 {
-        0 => config.window(Window::Time { buckets: 4, width: Duration::from_millis(10) }),
+        0 => config.window(Window::Time {
+            buckets: 4,
+            width: Duration::from_millis(10),
+        }),
         1 => config.window(Window::Count { calls: 8 }),
-        _ => config.window(Window::Time { buckets: 1, width: Duration::from_millis(35) }),
+        _ => config.window(Window::Time {
+            buckets: 1,
+            width: Duration::from_millis(35),
+        }),
     };
     let config = config.degraded([Some(degraded), None][usize::from(choice >> 3) % 2]);
     match (choice >> 4) % 4 {
@@ -119,7 +137,9 @@ fn config(choice: u8) -> Config {
 /// whatever the machine does must be allowed.
 pub fn refine(bytes: &[u8]) {
     let mut bytes = bytes.iter().copied();
-    let Some(mut choice) = bytes.next() else { return };
+    let Some(mut choice) = bytes.next() else {
+        return;
+    };
     let base = Instant::now();
     let time = Arc::new(Mutex::new(base));
     let clock = Arc::clone(&time);
@@ -128,8 +148,13 @@ pub fn refine(bytes: &[u8]) {
     let mut machine = Machine::new(config(choice), 9, base).expect("a good config");
     let breaker = Breaker::builder(config(choice))
         .seed(9)
-        .clock(move || *clock.lock().unwrap())
-        .listener(move |event: &Event| listener.lock().unwrap().push(event.clone()))
+        .clock(move || *clock.lock().expect("no panic under it"))
+        .listener(move |event: &Event| {
+            listener
+                .lock()
+                .expect("no panic under it")
+                .push(event.clone())
+        })
         .build()
         .expect("a good config");
     let mut told: Vec<Event> = Vec::new();
@@ -139,7 +164,7 @@ pub fn refine(bytes: &[u8]) {
         let pick = usize::from(byte >> 4);
         // The base lies ahead of some of these times: they count as the base.
         let now = base + Duration::from_millis(now_ms) - Duration::from_millis(995);
-        *time.lock().unwrap() = now;
+        *time.lock().expect("no panic under it") = now;
         let before = machine.snapshot(now);
         match byte % 16 {
             0 | 1 => now_ms += pick as u64,
@@ -148,7 +173,8 @@ pub fn refine(bytes: &[u8]) {
                 (Ok(ticket), Ok(permit)) => {
                     // With a slow-call rule, calls that never end are stepped over within the test.
                     let patient = (choice >> 4) % 4 != 0 && now_ms < 5000;
-                    if patient && before.state == State::Degraded && before.mode == Mode::Automatic {
+                    if patient && before.state == State::Degraded && before.mode == Mode::Automatic
+                    {
                         let limit = machine.limit().unwrap_or(u64::MAX);
                         let after = machine.snapshot(now);
                         let calls = after.in_flight.map(|calls| calls - after.stale_in_flight);
@@ -191,8 +217,12 @@ pub fn refine(bytes: &[u8]) {
             }
             15 => match pick {
                 0..=3 => {
-                    let mode =
-                        [Mode::Automatic, Mode::ForcedOpen, Mode::ForcedClosed, Mode::MetricsOnly][pick];
+                    let mode = [
+                        Mode::Automatic,
+                        Mode::ForcedOpen,
+                        Mode::ForcedClosed,
+                        Mode::MetricsOnly,
+                    ][pick];
                     machine.force(mode, now);
                     breaker.force(mode);
                 }
@@ -215,18 +245,37 @@ pub fn refine(bytes: &[u8]) {
             _ => {}
         }
         let (ours, theirs) = (machine.snapshot(now), breaker.snapshot_at(now));
-        assert_eq!((ours.in_flight.is_some(), ours.state), (theirs.in_flight.is_some(), theirs.state));
+        assert_eq!(
+            (ours.in_flight.is_some(), ours.state),
+            (theirs.in_flight.is_some(), theirs.state)
+        );
         assert_eq!(ours.counts, theirs.counts);
         assert_eq!(ours.totals, theirs.totals);
-        assert_eq!((ours.sequence, ours.epoch, ours.mode), (theirs.sequence, theirs.epoch, theirs.mode));
-        assert_eq!((ours.remaining, ours.probes), (theirs.remaining, theirs.probes));
-        assert_eq!((ours.overdue, ours.openings_remembered), (theirs.overdue, theirs.openings_remembered));
-        assert_eq!((ours.limit, ours.in_flight), (theirs.limit, theirs.in_flight));
+        assert_eq!(
+            (ours.sequence, ours.epoch, ours.mode),
+            (theirs.sequence, theirs.epoch, theirs.mode)
+        );
+        assert_eq!(
+            (ours.remaining, ours.probes),
+            (theirs.remaining, theirs.probes)
+        );
+        assert_eq!(
+            (ours.overdue, ours.openings_remembered),
+            (theirs.overdue, theirs.openings_remembered)
+        );
+        assert_eq!(
+            (ours.limit, ours.in_flight),
+            (theirs.limit, theirs.in_flight)
+        );
         assert_eq!(ours.stale_in_flight, theirs.stale_in_flight);
         while let Some(event) = machine.next_event() {
             told.push(event);
         }
-        assert_eq!(told, *heard.lock().unwrap());
-        assert!(told.iter().map(|event| event.sequence).eq(1..=told.len() as u64));
+        assert_eq!(told, *heard.lock().expect("no panic under it"));
+        assert!(
+            told.iter()
+                .map(|event| event.sequence)
+                .eq(1..=told.len() as u64)
+        );
     }
 }

@@ -104,11 +104,17 @@ pub fn run(setup: &Setup, config: Option<Config>) -> Report {
         let now = at(now_s);
         let incident = |when_s: f64| (setup.start_s..setup.stop_s).contains(&when_s);
         let hang = incident(now_s) && setup.during == Incident::Hang;
-        let tenth = |when_s: f64| (when_s >= setup.stop_s).then(|| ((when_s - setup.stop_s) * 10.0) as usize);
+        let tenth = |when_s: f64| {
+            (when_s >= setup.stop_s).then_some(((when_s - setup.stop_s) * 10.0) as usize)
+        };
         match step {
             Step::Arrive => {
                 if now_s < setup.end_s {
-                    plan(&mut steps, now_s + random.exponential(1.0 / rate), Step::Arrive);
+                    plan(
+                        &mut steps,
+                        now_s + random.exponential(1.0 / rate),
+                        Step::Arrive,
+                    );
                 }
                 report.offered += u64::from(incident(now_s));
                 if let Some(slot) = tenth(now_s).and_then(|tenth| after.get_mut(tenth)) {
@@ -126,7 +132,11 @@ pub fn run(setup: &Setup, config: Option<Config>) -> Report {
                 };
                 report.sent += u64::from(incident(now_s));
                 let call = calls.len();
-                calls.push(Call { instance, ticket, arrived_s: now_s });
+                calls.push(Call {
+                    instance,
+                    ticket,
+                    arrived_s: now_s,
+                });
                 if random.chance(setup.faults) {
                     plan(&mut steps, now_s + 0.001, Step::Fail(call));
                     continue;
@@ -138,7 +148,9 @@ pub fn run(setup: &Setup, config: Option<Config>) -> Report {
             }
             Step::Finish(_) if hang => {
                 // Noticed at the end of the hang.
-                let Step::Finish(call) = step else { unreachable!() };
+                let Step::Finish(call) = step else {
+                    unreachable!()
+                };
                 hung.push(call);
             }
             Step::Finish(call) => {
@@ -151,22 +163,34 @@ pub fn run(setup: &Setup, config: Option<Config>) -> Report {
                     if let Some(slot) = tenth(arrived_s).and_then(|tenth| after.get_mut(tenth)) {
                         slot.1 += 1;
                     }
-                    let Call { instance, ticket, .. } = &mut calls[call];
+                    let Call {
+                        instance, ticket, ..
+                    } = &mut calls[call];
                     if let Some(ticket) = ticket.take() {
                         breakers[*instance].settle(ticket, Outcome::Success, now);
                     }
                 }
             }
             Step::Timeout(call) | Step::Fail(call) => {
-                let outcome = if matches!(step, Step::Fail(_)) { Outcome::Failure } else { Outcome::Overload };
-                let Call { instance, ticket, .. } = &mut calls[call];
+                let outcome = if matches!(step, Step::Fail(_)) {
+                    Outcome::Failure
+                } else {
+                    Outcome::Overload
+                };
+                let Call {
+                    instance, ticket, ..
+                } = &mut calls[call];
                 if let Some(ticket) = ticket.take() {
                     breakers[*instance].settle(ticket, outcome, now);
                 }
             }
             Step::Change => {
                 if let Incident::Servers(fewer) = setup.during {
-                    servers = if incident(now_s) { fewer } else { setup.servers };
+                    servers = if incident(now_s) {
+                        fewer
+                    } else {
+                        setup.servers
+                    };
                 }
                 for call in hung.drain(..) {
                     plan(&mut steps, now_s + 1e-6, Step::Finish(call));
@@ -177,12 +201,18 @@ pub fn run(setup: &Setup, config: Option<Config>) -> Report {
         while busy < servers && !hang {
             let Some(call) = queue.pop_front() else { break };
             busy += 1;
-            plan(&mut steps, now_s + random.exponential(setup.service_s), Step::Finish(call));
+            plan(
+                &mut steps,
+                now_s + random.exponential(setup.service_s),
+                Step::Finish(call),
+            );
         }
     }
     let good = |slot: &(u64, u64)| slot.0 == 0 || slot.1 as f64 >= 0.95 * slot.0 as f64;
-    report.recovery_s =
-        after.windows(3).position(|three| three.iter().all(good)).map(|tenth| tenth as f64 / 10.0);
+    report.recovery_s = after
+        .windows(3)
+        .position(|three| three.iter().all(good))
+        .map(|tenth| tenth as f64 / 10.0);
     for breaker in &breakers {
         let snapshot = breaker.snapshot(at(setup.end_s));
         report.transitions += snapshot.sequence;
