@@ -55,7 +55,7 @@ fn main() -> ExitCode {
         .without_max_times();
     let exponential = exponential_backoff::Backoff::new(u32::MAX, BASE, CAP);
 
-    let mut contenders: Vec<(&str, Box<dyn FnMut() -> f64>)> = vec![
+    let mut contenders: Vec<Contender> = vec![
         ("floor", Box::new(|| time(Floor::new))),
         ("ours, full", Box::new(move || time(|| full.delays()))),
         ("ours, equal", Box::new(move || time(|| equal.delays()))),
@@ -130,6 +130,9 @@ fn main() -> ExitCode {
     }
     ExitCode::SUCCESS
 }
+
+/// A name, and how to measure it.
+type Contender = (&'static str, Box<dyn FnMut() -> f64>);
 
 /// Nanoseconds per delay.
 fn time<I: Iterator<Item = Duration>>(sequence: impl Fn() -> I) -> f64 {

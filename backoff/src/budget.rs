@@ -14,7 +14,7 @@ use std::{ops::Deref, sync::Arc};
 use std::sync::atomic::AtomicU64;
 
 use crate::{
-    config::{ConfigError, ConfigErrors},
+    config::{ConfigError, ConfigErrors, Violations},
     ratio::Ratio,
 };
 
@@ -196,42 +196,57 @@ impl BudgetBuilder {
     /// # Errors
     /// Every broken rule: a cost, deposit or capacity of zero, or one above the capacity.
     pub const fn build(self) -> Result<Budget, ConfigErrors> {
+        if !self.violations().is_empty() {
+            return Err(ConfigErrors::of_budget(self));
+        }
+        let token = self.deposit.denominator as u64;
+        let initial = self.initial_or_full() as u64 * token;
+        Ok(Budget {
+            bucket: bucket::Bucket::new(initial, self.capacity as u64 * token),
+            deposit: self.deposit.numerator as u64,
+            failure_cost: self.failure_cost as u64 * token,
+            timeout_cost: self.timeout_cost as u64 * token,
+            token: self.deposit.denominator,
+        })
+    }
+
+    pub(crate) const fn violations(&self) -> Violations {
         let Self {
-            deposit, capacity, ..
-        } = self;
-        let token = deposit.denominator as u64;
-        let full = capacity as u64 * token;
-        let mut errors = ConfigErrors::none();
+            deposit,
+            failure_cost,
+            timeout_cost,
+            capacity,
+            ..
+        } = *self;
+        let mut found = Violations::none();
         if capacity == 0 {
-            errors.push(ConfigError::ZeroNumber { field: "capacity" });
+            found.push(ConfigError::ZeroNumber { field: "capacity" });
         }
-        if deposit.numerator == 0 || token == 0 || deposit.numerator as u64 > full {
-            errors.push(ConfigError::DepositOutOfRange { deposit, capacity });
+        // Over a zero denominator, `full` is zero.
+        let full = capacity as u64 * deposit.denominator as u64;
+        if deposit.numerator == 0 || deposit.numerator as u64 > full {
+            found.push(ConfigError::DepositOutOfRange { deposit, capacity });
         }
-        if self.failure_cost == 0 {
-            errors.push(ConfigError::ZeroNumber {
+        if failure_cost == 0 {
+            found.push(ConfigError::ZeroNumber {
                 field: "failure_cost",
             });
         }
-        if self.timeout_cost == 0 {
-            errors.push(ConfigError::ZeroNumber {
+        if timeout_cost == 0 {
+            found.push(ConfigError::ZeroNumber {
                 field: "timeout_cost",
             });
         }
-        let initial = match self.initial {
-            Some(tokens) => tokens,
-            None => capacity,
-        };
         let limited = [
-            ("failure_cost", self.failure_cost),
-            ("timeout_cost", self.timeout_cost),
-            ("initial", initial),
+            ("failure_cost", failure_cost),
+            ("timeout_cost", timeout_cost),
+            ("initial", self.initial_or_full()),
         ];
         let mut index = 0;
         while index < limited.len() {
             let (field, tokens) = limited[index];
             if tokens > capacity {
-                errors.push(ConfigError::AboveCapacity {
+                found.push(ConfigError::AboveCapacity {
                     field,
                     tokens,
                     capacity,
@@ -239,15 +254,13 @@ impl BudgetBuilder {
             }
             index += 1;
         }
-        if !errors.is_empty() {
-            return Err(errors);
+        found
+    }
+
+    const fn initial_or_full(&self) -> u32 {
+        match self.initial {
+            Some(tokens) => tokens,
+            None => self.capacity,
         }
-        Ok(Budget {
-            bucket: bucket::Bucket::new(initial as u64 * token, full),
-            deposit: deposit.numerator as u64,
-            failure_cost: self.failure_cost as u64 * token,
-            timeout_cost: self.timeout_cost as u64 * token,
-            token: deposit.denominator,
-        })
     }
 }

@@ -12,6 +12,10 @@ pub(crate) fn now() -> Instant {
 
 /// Waits with `std::thread::sleep`.
 #[derive(Clone, Copy, Debug, Default)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "it has nothing to configure, now or later"
+)]
 pub struct ThreadSleep;
 
 impl BlockingSleep for ThreadSleep {
@@ -23,6 +27,10 @@ impl BlockingSleep for ThreadSleep {
 /// Waits with Tokio's timer, and goes by Tokio's clock, so that paused time holds.
 #[cfg(feature = "tokio")]
 #[derive(Clone, Copy, Debug, Default)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "it has nothing to configure, now or later"
+)]
 pub struct TokioSleep;
 
 #[cfg(feature = "tokio")]

@@ -2,7 +2,9 @@
 
 use core::{fmt, time::Duration};
 
-use crate::ratio::Ratio;
+#[cfg(feature = "std")]
+use crate::budget::BudgetBuilder;
+use crate::{policy::PolicyBuilder, ratio::Ratio};
 
 /// One broken rule of a [`Policy`](crate::Policy) or a `Budget`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,32 +102,42 @@ impl fmt::Display for ConfigError {
 impl core::error::Error for ConfigError {}
 
 /// Every broken rule of a configuration, in the order of its settings. Never empty.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub struct ConfigErrors {
-    found: [Option<ConfigError>; MAX_VIOLATIONS],
-    count: usize,
+    refused: Refused,
+}
+
+/// The settings, from which the violations are found again when asked for: a list of them would
+/// make every `Result` of a builder a third of a kilobyte, and there is no `alloc` to box it.
+#[derive(Clone, Copy)]
+enum Refused {
+    Policy(PolicyBuilder),
+    #[cfg(feature = "std")]
+    Budget(BudgetBuilder),
 }
 
 impl ConfigErrors {
-    pub(crate) const fn none() -> Self {
+    pub(crate) const fn of_policy(settings: PolicyBuilder) -> Self {
         Self {
-            found: [None; MAX_VIOLATIONS],
-            count: 0,
+            refused: Refused::Policy(settings),
         }
     }
 
-    pub(crate) const fn push(&mut self, error: ConfigError) {
-        self.found[self.count] = Some(error);
-        self.count += 1;
-    }
-
-    pub(crate) const fn is_empty(&self) -> bool {
-        self.count == 0
+    #[cfg(feature = "std")]
+    pub(crate) const fn of_budget(settings: BudgetBuilder) -> Self {
+        Self {
+            refused: Refused::Budget(settings),
+        }
     }
 
     /// The violations.
-    pub fn iter(&self) -> impl Iterator<Item = &ConfigError> {
-        self.found.iter().flatten()
+    pub fn iter(&self) -> impl Iterator<Item = ConfigError> {
+        let Violations { found, .. } = match &self.refused {
+            Refused::Policy(settings) => settings.violations(),
+            #[cfg(feature = "std")]
+            Refused::Budget(settings) => settings.violations(),
+        };
+        found.into_iter().flatten()
     }
 }
 
@@ -149,5 +161,29 @@ impl fmt::Display for ConfigErrors {
 
 impl core::error::Error for ConfigErrors {}
 
-/// No configuration has more settings than this that can be wrong at once.
+/// A list that can be made in a `const`.
+pub(crate) struct Violations {
+    found: [Option<ConfigError>; MAX_VIOLATIONS],
+    count: usize,
+}
+
+impl Violations {
+    pub(crate) const fn none() -> Self {
+        Self {
+            found: [None; MAX_VIOLATIONS],
+            count: 0,
+        }
+    }
+
+    pub(crate) const fn push(&mut self, error: ConfigError) {
+        self.found[self.count] = Some(error);
+        self.count += 1;
+    }
+
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+}
+
+/// No configuration can break more rules than this at once.
 const MAX_VIOLATIONS: usize = 8;

@@ -4,7 +4,7 @@
 //! the first; what does not fit saturates. Nothing here loops over attempts, and nothing is a
 //! float: `f64` runs out of nanoseconds after 104 days, and `f32` after 17 milliseconds.
 
-use core::time::Duration;
+use core::{fmt, time::Duration};
 
 use crate::ratio::Ratio;
 
@@ -16,13 +16,27 @@ use crate::ratio::Ratio;
 pub(crate) enum Curve {
     Fixed { base_ns: u64 },
     Linear { base_ns: u64, step_ns: u64 },
-    Exponential { base_ns: u64, factor: Ratio },
+    Doubling { base_ns: u64 },
+    Exponential { base_ns: u64, factor: Wide },
     Fibonacci { base_ns: u64 },
     Decorrelated { base_ns: u64 },
     Custom { delay: fn(u32) -> Duration },
 }
 
 impl Curve {
+    /// The first delay, where the curve has one.
+    pub(crate) const fn base_ns(self) -> Option<u64> {
+        match self {
+            Self::Fixed { base_ns }
+            | Self::Linear { base_ns, .. }
+            | Self::Doubling { base_ns }
+            | Self::Exponential { base_ns, .. }
+            | Self::Fibonacci { base_ns }
+            | Self::Decorrelated { base_ns } => Some(base_ns),
+            Self::Custom { .. } => None,
+        }
+    }
+
     /// The delay after failed attempt `attempt`, counted from 0. Decorrelated delays have no curve
     /// but the cap.
     #[inline]
@@ -32,14 +46,7 @@ impl Curve {
             Self::Linear { base_ns, step_ns } => {
                 base_ns.saturating_add(step_ns.saturating_mul(u64::from(attempt)))
             }
-            Self::Exponential {
-                base_ns,
-                factor:
-                    Ratio {
-                        numerator: 2,
-                        denominator: 1,
-                    },
-            } => {
+            Self::Doubling { base_ns } => {
                 if attempt <= base_ns.leading_zeros() {
                     base_ns << attempt
                 } else {
@@ -67,9 +74,9 @@ pub(crate) const fn nanoseconds(span: Duration) -> u64 {
     }
 }
 
-fn exponential(base_ns: u64, factor: Ratio, attempt: u32) -> u64 {
-    let mut product = Wide::new(u128::from(base_ns));
-    let mut power = Wide::from_ratio(factor);
+fn exponential(base_ns: u64, factor: Wide, attempt: u32) -> u64 {
+    let mut product = Wide::new(u128::from(base_ns), 0);
+    let mut power = factor;
     let mut rest = attempt;
     while rest != 0 {
         if rest & 1 == 1 {
@@ -87,50 +94,43 @@ fn exponential(base_ns: u64, factor: Ratio, attempt: u32) -> u64 {
 ///
 /// Every product loses less than one part in 2^127, and a power of up to 2^32 is off by less than
 /// one part in 2^94: far below half of one nanosecond in 584 years.
-#[derive(Clone, Copy)]
-struct Wide {
-    mantissa: u128,
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Wide {
+    high: u64,
+    low: u64,
     exponent: i64,
 }
 
 impl Wide {
-    fn new(value: u128) -> Self {
+    const fn new(value: u128, exponent: i64) -> Self {
         let shift = value.leading_zeros();
+        let mantissa = value << shift;
         Self {
-            mantissa: value << shift,
-            exponent: -i64::from(shift),
+            high: (mantissa >> 64) as u64,
+            low: mantissa as u64,
+            exponent: exponent - shift as i64,
         }
     }
 
-    /// Long division to 192 bits, because 96 of them would not carry a power of 2^32.
-    fn from_ratio(ratio: Ratio) -> Self {
-        let (dividend, divisor) = (
-            u128::from(ratio.numerator) << 96,
-            u128::from(ratio.denominator),
-        );
-        let whole = dividend / divisor;
-        let rest = ((dividend % divisor) << 96) / divisor;
-        let Self { mantissa, exponent } = Self::new(whole);
-        // A factor is above 1, so `whole` has at least 97 bits and at most 31 are missing.
-        let missing = -exponent as u32;
-        Self {
-            mantissa: mantissa | (rest >> (96 - missing)),
-            exponent: exponent - 96,
-        }
+    /// A ratio of at least 1: long division to 192 bits, because 96 of them would not carry a
+    /// power of 2^32.
+    pub(crate) const fn from_ratio(ratio: Ratio) -> Self {
+        let (dividend, divisor) = ((ratio.numerator as u128) << 96, ratio.denominator as u128);
+        let (whole, rest) = (dividend / divisor, ((dividend % divisor) << 96) / divisor);
+        // The whole part has 97 bits at least, so at most 31 are missing.
+        let missing = whole.leading_zeros();
+        Self::new(
+            (whole << missing) | (rest >> (96 - missing)),
+            -96 - missing as i64,
+        )
     }
 
     fn times(self, other: Self) -> Self {
-        const LOW: u128 = u64::MAX as u128;
-        let (a, b) = (self.mantissa >> 64, self.mantissa & LOW);
-        let (c, d) = (other.mantissa >> 64, other.mantissa & LOW);
-        let middle = a * d + ((b * d) >> 64);
-        let carry = ((b * c) + (middle & LOW)) >> 64;
-        let high = a * c + (middle >> 64) + carry;
-        let shift = high.leading_zeros();
-        Self {
-            mantissa: high << shift,
-            exponent: self.exponent + other.exponent + 128 - i64::from(shift),
-        }
+        let product = |a: u64, b: u64| u128::from(a) * u128::from(b);
+        let middle = product(self.high, other.low) + (product(self.low, other.low) >> 64);
+        let carry = product(self.low, other.high) + u128::from(middle as u64);
+        let high = product(self.high, other.high) + (middle >> 64) + (carry >> 64);
+        Self::new(high, self.exponent + other.exponent + 128)
     }
 
     /// The nearest integer, saturating; the number is at least 1.
@@ -138,8 +138,16 @@ impl Wide {
         if self.exponent >= -63 {
             return u64::MAX;
         }
-        let twice = self.mantissa >> (-self.exponent - 1);
+        let mantissa = (u128::from(self.high) << 64) | u128::from(self.low);
+        let twice = mantissa >> (-self.exponent - 1);
         u64::try_from((twice + 1) >> 1).unwrap_or(u64::MAX)
+    }
+}
+
+impl fmt::Debug for Wide {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scaled = self.high as f64 / (1_u64 << 63) as f64;
+        write!(f, "{scaled} * 2^{}", self.exponent + 127)
     }
 }
 

@@ -6,8 +6,8 @@
 use core::time::Duration;
 
 use crate::{
-    config::{ConfigError, ConfigErrors},
-    curve::{Curve, nanoseconds},
+    config::{ConfigError, ConfigErrors, Violations},
+    curve::{Curve, Wide, nanoseconds},
     delays::Delays,
     jitter::{Jitter, draw},
     ratio::Ratio,
@@ -47,7 +47,6 @@ pub struct Policy {
 
 impl Policy {
     /// The same delay every time.
-    #[must_use]
     pub const fn fixed(delay: Duration) -> PolicyBuilder {
         // The delay is no cap of its own: plus or minus a fraction must reach both sides.
         let cap = delay.saturating_mul(2);
@@ -55,40 +54,34 @@ impl Policy {
             Curve::Fixed {
                 base_ns: nanoseconds(delay),
             },
-            delay,
             cap,
         )
     }
 
     /// `base`, `base + step`, `base + 2 * step`, .. up to `cap`.
-    #[must_use]
     pub const fn linear(base: Duration, step: Duration, cap: Duration) -> PolicyBuilder {
         let curve = Curve::Linear {
             base_ns: nanoseconds(base),
             step_ns: nanoseconds(step),
         };
-        PolicyBuilder::new(curve, base, cap)
+        PolicyBuilder::new(curve, cap)
     }
 
     /// `base`, `base * 2`, `base * 4`, .. up to `cap`; another [factor](PolicyBuilder::factor)
     /// than 2 may be set.
-    #[must_use]
     pub const fn exponential(base: Duration, cap: Duration) -> PolicyBuilder {
-        let curve = Curve::Exponential {
+        let curve = Curve::Doubling {
             base_ns: nanoseconds(base),
-            factor: Ratio::new(2, 1),
         };
-        PolicyBuilder::new(curve, base, cap)
+        PolicyBuilder::new(curve, cap)
     }
 
     /// `base` times 1, 1, 2, 3, 5, 8, .. up to `cap`: gentler than doubling, steeper than a line.
-    #[must_use]
     pub const fn fibonacci(base: Duration, cap: Duration) -> PolicyBuilder {
         PolicyBuilder::new(
             Curve::Fibonacci {
                 base_ns: nanoseconds(base),
             },
-            base,
             cap,
         )
     }
@@ -96,21 +89,18 @@ impl Policy {
     /// Uniformly from `base` to three times the delay before, but never above `cap`.
     ///
     /// It ends contention a little sooner than full jitter and pays with a fifth more calls.
-    #[must_use]
     pub const fn decorrelated(base: Duration, cap: Duration) -> PolicyBuilder {
         PolicyBuilder::new(
             Curve::Decorrelated {
                 base_ns: nanoseconds(base),
             },
-            base,
             cap,
         )
     }
 
     /// Whatever `delay` says for the failed attempt, counted from 0, up to `cap`.
-    #[must_use]
     pub const fn custom(delay: fn(u32) -> Duration, cap: Duration) -> PolicyBuilder {
-        PolicyBuilder::new(Curve::Custom { delay }, cap, cap)
+        PolicyBuilder::new(Curve::Custom { delay }, cap)
     }
 
     /// The delays of one retry sequence, with a seed that no other sequence has.
@@ -195,8 +185,7 @@ impl Default for Policy {
 #[must_use = "a builder does nothing until built"]
 pub struct PolicyBuilder {
     curve: Curve,
-    base: Duration,
-    cap: Duration,
+    cap_ns: u64,
     factor: Option<Ratio>,
     jitter: Option<Jitter>,
     max_attempts: Option<u32>,
@@ -204,11 +193,10 @@ pub struct PolicyBuilder {
 }
 
 impl PolicyBuilder {
-    const fn new(curve: Curve, base: Duration, cap: Duration) -> Self {
+    const fn new(curve: Curve, cap: Duration) -> Self {
         Self {
             curve,
-            base,
-            cap,
+            cap_ns: nanoseconds(cap),
             factor: None,
             jitter: None,
             max_attempts: Some(3),
@@ -253,74 +241,87 @@ impl PolicyBuilder {
     /// Every broken rule: a zero span, a cap below the base, a factor not above 1, a jitter above
     /// the whole, no attempt at all, a setting that this kind of policy does not have.
     pub const fn build(self) -> Result<Policy, ConfigErrors> {
-        let mut errors = ConfigErrors::none();
-        let is_custom = matches!(self.curve, Curve::Custom { .. });
-        if self.base.is_zero() && !is_custom {
-            errors.push(ConfigError::ZeroDuration { field: "base" });
-        }
-        if matches!(self.curve, Curve::Linear { step_ns: 0, .. }) {
-            errors.push(ConfigError::ZeroDuration { field: "step" });
-        }
-        if self.cap.is_zero() && !matches!(self.curve, Curve::Fixed { .. }) {
-            errors.push(ConfigError::ZeroDuration { field: "cap" });
-        }
-        if nanoseconds(self.cap) < nanoseconds(self.base) {
-            errors.push(ConfigError::CapBelowBase {
-                cap: self.cap,
-                base: self.base,
-            });
-        }
-        let mut curve = self.curve;
-        if let Some(factor) = self.factor {
-            if let Curve::Exponential { base_ns, .. } = curve {
-                if factor.denominator == 0 || factor.numerator <= factor.denominator {
-                    errors.push(ConfigError::FactorNotAboveOne { factor });
-                }
-                curve = Curve::Exponential { base_ns, factor };
-            } else {
-                let belongs_to = "an exponential policy";
-                errors.push(ConfigError::Unused {
-                    field: "factor",
-                    belongs_to,
-                });
-            }
-        }
-        if let Some(jitter) = self.jitter {
-            if matches!(curve, Curve::Decorrelated { .. }) {
-                let belongs_to = "a policy that is not decorrelated";
-                errors.push(ConfigError::Unused {
-                    field: "jitter",
-                    belongs_to,
-                });
-            }
-            if let Jitter::PlusMinus(fraction) = jitter {
-                if fraction.denominator == 0 || fraction.numerator > fraction.denominator {
-                    errors.push(ConfigError::JitterNotAFraction { fraction });
-                }
-            }
-        }
-        if matches!(self.max_attempts, Some(0)) {
-            errors.push(ConfigError::ZeroNumber {
-                field: "max_attempts",
-            });
-        }
-        if matches!(self.max_elapsed, Some(Duration::ZERO)) {
-            errors.push(ConfigError::ZeroDuration {
-                field: "max_elapsed",
-            });
-        }
-        if !errors.is_empty() {
-            return Err(errors);
+        if !self.violations().is_empty() {
+            return Err(ConfigErrors::of_policy(self));
         }
         Ok(Policy {
-            curve,
+            curve: match (self.curve, self.factor) {
+                (
+                    _,
+                    None
+                    | Some(Ratio {
+                        numerator: 2,
+                        denominator: 1,
+                    }),
+                ) => self.curve,
+                (Curve::Doubling { base_ns }, Some(factor)) => Curve::Exponential {
+                    base_ns,
+                    factor: Wide::from_ratio(factor),
+                },
+                _ => unreachable!(),
+            },
             jitter: match self.jitter {
                 Some(jitter) => jitter,
                 None => Jitter::Full,
             },
-            cap_ns: nanoseconds(self.cap),
+            cap_ns: self.cap_ns,
             max_attempts: self.max_attempts,
             max_elapsed: self.max_elapsed,
         })
+    }
+
+    pub(crate) const fn violations(&self) -> Violations {
+        let mut found = Violations::none();
+        let base_ns = self.curve.base_ns();
+        if matches!(base_ns, Some(0)) {
+            found.push(ConfigError::ZeroDuration { field: "base" });
+        }
+        if matches!(self.curve, Curve::Linear { step_ns: 0, .. }) {
+            found.push(ConfigError::ZeroDuration { field: "step" });
+        }
+        if self.cap_ns == 0 && !matches!(self.curve, Curve::Fixed { .. }) {
+            found.push(ConfigError::ZeroDuration { field: "cap" });
+        }
+        if let Some(base_ns) = base_ns {
+            if self.cap_ns < base_ns {
+                let cap = Duration::from_nanos(self.cap_ns);
+                let base = Duration::from_nanos(base_ns);
+                found.push(ConfigError::CapBelowBase { cap, base });
+            }
+        }
+        if let Some(factor) = self.factor {
+            if !matches!(self.curve, Curve::Doubling { .. }) {
+                let belongs_to = "an exponential policy";
+                found.push(ConfigError::Unused {
+                    field: "factor",
+                    belongs_to,
+                });
+            } else if factor.denominator == 0 || factor.numerator <= factor.denominator {
+                found.push(ConfigError::FactorNotAboveOne { factor });
+            }
+        }
+        if self.jitter.is_some() && matches!(self.curve, Curve::Decorrelated { .. }) {
+            let belongs_to = "a policy that is not decorrelated";
+            found.push(ConfigError::Unused {
+                field: "jitter",
+                belongs_to,
+            });
+        }
+        if let Some(Jitter::PlusMinus(fraction)) = self.jitter {
+            if fraction.denominator == 0 || fraction.numerator > fraction.denominator {
+                found.push(ConfigError::JitterNotAFraction { fraction });
+            }
+        }
+        if matches!(self.max_attempts, Some(0)) {
+            found.push(ConfigError::ZeroNumber {
+                field: "max_attempts",
+            });
+        }
+        if matches!(self.max_elapsed, Some(Duration::ZERO)) {
+            found.push(ConfigError::ZeroDuration {
+                field: "max_elapsed",
+            });
+        }
+        found
     }
 }

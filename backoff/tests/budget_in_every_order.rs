@@ -1,5 +1,6 @@
 //! The bucket under shuttle: its source, as it is, on shuttle's atomics.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 #[path = "../src/budget/bucket.rs"]
 mod bucket;
 

@@ -1,5 +1,6 @@
 //! A budget allows its ratio of retries, exactly, and nobody can overspend it.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 use std::{
     sync::{
         Arc,

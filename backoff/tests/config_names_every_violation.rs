@@ -1,5 +1,6 @@
 //! A bad configuration is refused when it is built, and all that is wrong with it is said at once.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 use std::time::Duration;
 
 use backoff::{Budget, ConfigError, Jitter, Policy, Ratio};
@@ -82,7 +83,7 @@ fn a_cap_below_the_base_is_refused_and_one_equal_to_it_is_not() {
         cap: almost,
         base: SECOND,
     };
-    assert!(errors.iter().eq([&expected]));
+    assert!(errors.iter().eq([expected]));
     assert!(Policy::fibonacci(SECOND, SECOND).build().is_ok());
 }
 

@@ -1,5 +1,10 @@
 //! Every delay of every policy is what the model says, for every attempt and every random number.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test fails by a panic and prints its seed"
+)]
 mod model;
 
 use std::time::Duration;

@@ -1,5 +1,6 @@
 //! A hedge starts a second attempt only when it should, and the first success wins.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 #![cfg(feature = "tokio")]
 
 use std::{cell::Cell, time::Duration};

@@ -4,6 +4,11 @@
 //! version and then writes if it is still the same, waits by its policy if it is not, and begins
 //! again. The network takes |N(10, 2)| ms each way.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test fails by a panic and prints its seed"
+)]
 use std::{cmp::Reverse, collections::BinaryHeap, time::Duration};
 
 use backoff::{Jitter, Policy, PolicyBuilder, Ratio, Rng, SplitMix64};

@@ -1,5 +1,6 @@
 //! The async loop on Tokio's paused clock, and the policy for tower.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 #![cfg(all(feature = "tokio", feature = "tower"))]
 
 mod support;

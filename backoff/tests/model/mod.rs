@@ -1,7 +1,11 @@
 //! The naive model of a policy, and the random policies that it is compared with. Shared by the
 //! property tests and the fuzz target.
 
-#![allow(dead_code, reason = "every test file uses its own part of it")]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "every test uses its own part of it, and fails by a panic"
+)]
 
 use std::time::Duration;
 
