@@ -104,6 +104,7 @@ mod tests {
         fn the_first_entry_is_the_minimum_after_any_operations(
             operations in prop::collection::vec((0..8u32, prop::option::of(0..50u64)), 0..200),
         ) {
+            #[expect(clippy::disallowed_methods, reason = "some instant to begin with")]
             let start = Instant::now();
             let mut timetable = Timetable::default();
             timetable.reserve(8);

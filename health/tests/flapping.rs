@@ -36,11 +36,11 @@ impl Rig {
     }
 
     fn states(&mut self, reports: &[Report<u8>]) -> Vec<State> {
-        let mut state = |report: &Report<u8>| {
+        let state = |report: &Report<u8>| {
             self.answer(*report);
             self.monitor.status().state
         };
-        reports.iter().map(|report| state(report)).collect()
+        reports.iter().map(state).collect()
     }
 }
 

@@ -83,12 +83,11 @@ async fn a_panic_in_a_probe_is_a_failed_probe_wherever_it_happens() {
         panic!("expected: a probe panics while it runs")
     }
     let at_once = |_| -> std::future::Ready<Report> { panic!("expected: the call panics") };
-    let mut runners = [
+    let runners = [
         spawn(group(&["a"]).0, later),
         spawn(group(&["a"]).0, at_once),
     ];
-    for runner in &mut runners {
-        let mut events = runner.events();
+    for mut events in runners.each_ref().map(Runner::events) {
         assert_eq!(
             next_state(&mut events).await,
             (State::Down, Some(Failure::Panic))
