@@ -33,9 +33,9 @@ fn race() {
     let taken: u64 = takers.into_iter().map(|taker| taker.join().unwrap()).sum();
     putter.join().unwrap();
     assert!(taken <= 4 + 3, "{taken} taken");
-    // What was put and did not fit is lost; nothing else is.
+    // At most two of the three units put found no room; nothing else is lost.
     assert!(taken + bucket.level() <= 4 + 3);
-    assert!(taken + bucket.level() >= 4 + 1);
+    assert!(taken + bucket.level() > 4);
 }
 
 #[test]

@@ -15,7 +15,8 @@ impl Rng for Input<'_> {
     fn next_u64(&mut self) -> u64 {
         let (head, rest) = self.0.split_at(self.0.len().min(8));
         self.0 = rest;
-        head.iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
+        head.iter()
+            .fold(0, |number, byte| number << 8 | u64::from(*byte))
     }
 }
 
