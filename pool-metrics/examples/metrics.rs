@@ -1,5 +1,7 @@
-//! Serves the page of a made-up pool on loopback: `--once` scrapes it, prints it and ends;
-//! otherwise it is served until a line is read from standard input.
+//! Serves the page of a made-up pool on loopback.
+//!
+//! `--once` scrapes it, prints it and ends; otherwise it is served until a line is read from
+//! standard input.
 
 #![expect(clippy::print_stdout, reason = "the page is what this example is for")]
 #![expect(

@@ -72,7 +72,8 @@ impl TimeHistogram {
         self.buckets
             .add(time_ns, weight)
             .expect("times are cut to the range");
-        self.sum_ns.fetch_add(time_ns * weight, Relaxed);
+        self.sum_ns
+            .fetch_add(time_ns.saturating_mul(weight), Relaxed);
         self.highest_ns.observe(time_ns);
     }
 
@@ -94,11 +95,11 @@ impl TimeHistogram {
     /// Forgets the window and the highest time; the counts stay, since a counter never falls.
     pub fn reset(&self, now: Instant) {
         let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
-        *window = Window::new(now);
         self.buckets
             .load_into(&mut window.scratch)
             .expect("all histograms are alike");
         let frame = SparseHistogram::from(&window.scratch);
+        window.frames.clear();
         window.frames.push_back((now, frame));
         self.highest_ns.reset(0);
     }

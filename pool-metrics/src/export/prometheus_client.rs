@@ -40,9 +40,7 @@ impl collector::Collector for Collector {
                 Kind::Gauge => MetricType::Gauge,
                 Kind::Histogram => MetricType::Histogram,
             };
-            // The encoder ends the text with a full stop of its own.
-            let help = metric.help.trim_end_matches('.');
-            let encoder = encoder.encode_descriptor(name, help, None, kind)?;
+            let encoder = encoder.encode_descriptor(name, metric.help, None, kind)?;
             let mut family = Family {
                 encoder,
                 kind: metric.kind,
@@ -81,7 +79,7 @@ impl Family<'_> {
         labels: &[(&'static str, &str)],
         times: &TimeSnapshot,
     ) -> fmt::Result {
-        let bounds = BOUNDS.into_iter().chain([f64::MAX]);
+        let bounds = BOUNDS.into_iter().chain([f64::INFINITY]);
         let buckets: Vec<(f64, u64)> = bounds.zip(times.buckets).collect();
         self.encoder
             .encode_family(&labels)?
