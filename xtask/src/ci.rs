@@ -10,7 +10,7 @@ use crate::model::Checker;
 use crate::python;
 use crate::shell::Shell;
 use crate::workspace::Workspace;
-use crate::{test, tidy};
+use crate::{ops, test, tidy};
 
 /// Runs every step and stops at the first that fails.
 #[expect(clippy::disallowed_methods, reason = "tells how long each step took")]
@@ -106,6 +106,10 @@ pub(crate) fn deny(shell: &Shell) -> Result<()> {
     ]))
 }
 
+fn generated(shell: &Shell) -> Result<()> {
+    ops::generate(shell, true)
+}
+
 fn loom(shell: &Shell) -> Result<()> {
     Checker::Loom.run(shell, None)
 }
@@ -116,13 +120,14 @@ fn shuttle(shell: &Shell) -> Result<()> {
 
 type Step = fn(&Shell) -> Result<()>;
 
-const STEPS: [(&str, Step); 9] = [
+const STEPS: [(&str, Step); 10] = [
     ("test", test::run),
     ("fmt", fmt),
     ("clippy", clippy),
     ("features", features),
     ("doc", doc),
     ("tidy", tidy::run),
+    ("gen --check", generated),
     ("deny", deny),
     ("loom", loom),
     ("shuttle", shuttle),

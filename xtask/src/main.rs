@@ -3,6 +3,7 @@
 
 mod ci;
 mod model;
+mod ops;
 mod python;
 mod services;
 mod shell;
@@ -62,6 +63,14 @@ enum Job {
     Doc,
     /// Check licences, sources and bans of all dependencies
     Deny,
+    /// Write the dashboard, the alert rules and the metric reference from the table of metrics
+    Gen {
+        /// Write nothing; fail if a file differs from what would be written
+        #[arg(long)]
+        check: bool,
+    },
+    /// Check the metrics page and test the alert rules with promtool
+    OpsTest,
 }
 
 #[derive(Debug, Args)]
@@ -93,6 +102,8 @@ fn main() -> ExitCode {
         Job::Features => ci::features(&shell),
         Job::Doc => ci::doc(&shell),
         Job::Deny => ci::deny(&shell),
+        Job::Gen { check } => ops::generate(&shell, *check),
+        Job::OpsTest => ops::test(&shell),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
