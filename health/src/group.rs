@@ -13,17 +13,24 @@
 //! been due for longest. A slow target holds one of the places in flight until its deadline, and
 //! nobody waits for it while there are others.
 
+mod batches;
+mod event;
+mod policy;
+
 use std::hash::{BuildHasher, RandomState};
 use std::time::Instant;
 
-use crate::batches::Batches;
 use crate::schedule::mix;
 use crate::target::Targets;
 use crate::timetable::Timetable;
 use crate::{
-    Change, ConfigErrors, Ejection, GroupPolicy, Monitor, Outcome, Outlier, OutlierEvent, Probe,
-    Report, State, Status, TargetId,
+    ConfigErrors, Ejection, Monitor, Outcome, Outlier, OutlierEvent, Report, State, Status,
+    TargetId,
 };
+
+use batches::Batches;
+pub use event::{BatchAction, Event, GroupAction, TargetProbe};
+pub use policy::GroupPolicy;
 
 /// Targets with keys of type `K` (an address, say) and roles of type `R`.
 ///
@@ -502,58 +509,4 @@ impl<K, R: Copy + Eq> Group<K, R> {
             "each target has one next time"
         );
     }
-}
-
-/// What a group asks of its caller.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(
-    clippy::exhaustive_enums,
-    reason = "the contract of `poll`: a driver handles all of it"
-)]
-pub enum GroupAction<R = ()> {
-    /// Probe this target now and report the result.
-    Probe(TargetProbe),
-    /// Something changed with time.
-    Event(Event<R>),
-    /// Nothing to do before this instant, or ever, unless something is told or inserted.
-    WaitUntil(Option<Instant>),
-}
-
-/// What a group asks of a caller that probes in batches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(
-    clippy::exhaustive_enums,
-    reason = "the contract of `poll_batch`, as for `GroupAction`"
-)]
-pub enum BatchAction<R = ()> {
-    /// Do the probes in the buffer together and report each result.
-    Probe,
-    /// Something changed with time.
-    Event(Event<R>),
-    /// Nothing to do before this instant, or ever, unless something is told or inserted.
-    WaitUntil(Option<Instant>),
-}
-
-/// A probe in flight and whom it is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub struct TargetProbe {
-    /// The target to ask.
-    pub target: TargetId,
-    /// The right to report one result.
-    pub probe: Probe,
-}
-
-/// What happened in a group.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Event<R = ()> {
-    /// Probes changed the belief about a target.
-    Changed(TargetId, Change<R>),
-    /// Real operations failed, and the target is out for a while.
-    Ejected(Ejection),
-    /// The ejection of a target is over.
-    Returned(TargetId),
-    /// Too few targets are available and all are eligible, or enough are again.
-    Panic(bool),
 }

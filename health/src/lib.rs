@@ -91,15 +91,11 @@
 //! last.
 #![forbid(unsafe_code)]
 
-mod batches;
 mod capability;
 mod config;
-mod evidence;
 mod group;
-mod group_policy;
 mod monitor;
 mod outlier;
-mod policy;
 mod pool;
 mod report;
 mod role;
@@ -114,11 +110,9 @@ mod timetable;
 
 pub use capability::{Answer, Capability, CapabilityAction, CapabilityError};
 pub use config::{ConfigErrors, Violation};
-pub use group::{BatchAction, Event, Group, GroupAction, TargetProbe};
-pub use group_policy::GroupPolicy;
-pub use monitor::{Action, Monitor, Probe};
+pub use group::{BatchAction, Event, Group, GroupAction, GroupPolicy, TargetProbe};
+pub use monitor::{Action, Monitor, MonitorPolicy, Probe};
 pub use outlier::{Cause, Ejection, Outcome, Outlier, OutlierEvent, OutlierPolicy};
-pub use policy::MonitorPolicy;
 pub use pool::{
     BreakerReading, PoolHealth, PoolLevel, PoolMonitor, PoolReading, PoolReason, PoolThresholds,
 };

@@ -26,11 +26,16 @@
 //! # Ok::<(), health::ConfigErrors>(())
 //! ```
 
+mod evidence;
+mod policy;
+
 use std::time::Instant;
 
-use crate::evidence::Evidence;
 use crate::schedule::{Pace, Schedule};
-use crate::{Change, ConfigErrors, Failure, MonitorPolicy, Report, State, Status};
+use crate::{Change, ConfigErrors, Failure, Report, State, Status};
+
+use evidence::Evidence;
+pub use policy::MonitorPolicy;
 
 /// Rise, fall and the times of the probes of one target; `R` is the type of its role.
 #[derive(Debug, Clone)]
