@@ -1,6 +1,8 @@
 //! The bucket under shuttle: its source, as it is, on shuttle's atomics.
 
+#![cfg(feature = "std")]
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
+
 #[path = "../src/budget/bucket.rs"]
 mod bucket;
 

@@ -1,6 +1,8 @@
 //! A budget allows its ratio of retries, exactly, and nobody can overspend it.
 
+#![cfg(feature = "std")]
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
+
 use std::{
     sync::{
         Arc,

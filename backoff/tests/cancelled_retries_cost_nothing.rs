@@ -1,5 +1,7 @@
 //! A retry or hedge future dropped at any poll has paid for what began, and for nothing else.
 
+#![cfg(feature = "std")]
+
 mod support;
 
 use std::{cell::Cell, time::Duration};

@@ -1,6 +1,8 @@
 //! A bad configuration is refused when it is built, and all that is wrong with it is said at once.
 
+#![cfg(feature = "std")]
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
+
 use std::time::Duration;
 
 use backoff::{Budget, ConfigError, Jitter, Policy, Ratio};

@@ -1,5 +1,6 @@
 //! Every delay of every policy is what the model says, for every attempt and every random number.
 
+#![cfg(feature = "std")]
 #![allow(
     clippy::unwrap_used,
     clippy::print_stderr,
@@ -58,6 +59,19 @@ fn a_factor_just_above_one_still_arrives_after_four_billion_attempts() {
     let end = policy.ceiling(u32::MAX).as_secs_f64();
     assert!((end - std::f64::consts::E).abs() < 2e-9, "{end}");
     assert_eq!(policy.ceiling(0), Duration::from_secs(1));
+}
+
+#[test]
+fn the_longest_power_is_exact_to_the_last_nanosecond() {
+    // By a computation with 80 decimal digits: 12535862303909180612.94.
+    let policy = Policy::exponential(Duration::from_nanos((1 << 62) - 1), Duration::MAX)
+        .factor(Ratio::new(u32::MAX, u32::MAX - 1))
+        .build()
+        .unwrap();
+    assert_eq!(
+        policy.ceiling(u32::MAX),
+        Duration::from_nanos(12_535_862_303_909_180_613)
+    );
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! version and then writes if it is still the same, waits by its policy if it is not, and begins
 //! again. The network takes |N(10, 2)| ms each way.
 
+#![cfg(feature = "std")]
 #![allow(
     clippy::unwrap_used,
     clippy::print_stderr,

@@ -1,6 +1,8 @@
 //! Mean and variance of every jitter, below the cap and at it, from fixed seeds.
 
+#![cfg(feature = "std")]
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
+
 use std::time::Duration;
 
 use backoff::{Jitter, Policy, Ratio, SplitMix64};

@@ -1,7 +1,9 @@
 //! What we found in other crates by running or reading them (November 2026), and that it does not
 //! happen here. Each test names the crate.
 
+#![cfg(feature = "std")]
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
+
 use std::{collections::HashSet, thread, time::Duration};
 
 use backoff::{Budget, Cost, Jitter, Policy, Ratio, SplitMix64};

@@ -1,6 +1,8 @@
 //! The retry loop: what ends it, what it waits for, and what it reports.
 
+#![cfg(feature = "std")]
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
+
 mod support;
 
 use std::{cell::Cell, error::Error, io, time::Duration};

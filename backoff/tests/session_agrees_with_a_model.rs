@@ -1,5 +1,6 @@
 //! The decisions of a session, for any hints, gates and steps of time, against what the rules say.
 
+#![cfg(feature = "std")]
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 mod support;

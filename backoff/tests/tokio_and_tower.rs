@@ -116,3 +116,14 @@ async fn a_tower_wait_that_is_dropped_costs_nothing() {
     );
     assert_eq!(budget.balance(), 9.0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_copy_of_a_tower_policy_begins_at_the_beginning() {
+    use tower::retry::Policy as _;
+
+    let budget = Arc::new(Budget::default());
+    let mut policy = RetryPolicy::new(seconds(2), TokioSleep, budget, classify);
+    assert!(policy.retry(&mut (), &mut Err("gone")).is_some());
+    assert!(policy.retry(&mut (), &mut Err("gone")).is_none());
+    assert!(policy.clone().retry(&mut (), &mut Err("gone")).is_some());
+}
