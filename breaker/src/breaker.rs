@@ -18,13 +18,14 @@ use crate::builder::Builder;
 use crate::clock::{Clock, system_now};
 use crate::config::{Config, nanos};
 use crate::event::Event;
-use crate::machine::{Machine, Opening, Stamp};
+use crate::machine::{Machine, Opening};
 use crate::permit::Permit;
 use crate::rejected::Rejected;
 use crate::snapshot::Snapshot;
 use crate::state::{Mode, Outcome, State};
 use crate::stripe::{Stripe, stripes, thread_number};
 use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering};
+use crate::ticket::Stamp;
 use crate::validate::ConfigErrors;
 
 /// A circuit breaker for any number of threads and tasks; see the [crate's page](crate).

@@ -8,6 +8,7 @@
 mod judge;
 #[cfg(test)]
 mod reachability;
+mod shell;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -20,6 +21,7 @@ use crate::probes::Probes;
 use crate::rejected::Rejected;
 use crate::snapshot::{Snapshot, Totals};
 use crate::state::{Cause, Mode, Outcome, State};
+use crate::ticket::{Stamp, Ticket};
 use crate::validate::ConfigErrors;
 use crate::window::{Counts, Evidence, Kind};
 
@@ -70,58 +72,6 @@ pub struct Machine {
     random: u64,
     totals: Totals,
     events: VecDeque<Event>,
-}
-
-/// The right to make one call. It must be settled or cancelled.
-#[derive(Debug, PartialEq, Eq, Hash)]
-#[must_use = "a ticket that is neither settled nor cancelled stays in flight for ever"]
-pub struct Ticket(Stamp);
-
-impl Ticket {
-    /// Whether the breaker was degraded when it admitted the call: skip what is optional.
-    #[must_use]
-    pub const fn degraded(&self) -> bool {
-        self.0.degraded()
-    }
-}
-
-/// What a call needs to remember: two words, so that it stays in registers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Stamp {
-    /// `epoch: 62 | degraded: 1 | counted in flight: 1`.
-    word: u64,
-    started_ns: u64,
-}
-
-impl Stamp {
-    const fn new(epoch: u64, degraded: bool, counted: bool, started_ns: u64) -> Self {
-        Self {
-            word: epoch << 2 | (degraded as u64) << 1 | counted as u64,
-            started_ns,
-        }
-    }
-
-    /// What [`Machine::admit`] would have given while closed and without a slow-call rule.
-    #[inline]
-    pub(crate) const fn quick(epoch: u64, counted: bool) -> Self {
-        Self {
-            word: epoch << 2 | counted as u64,
-            started_ns: 0,
-        }
-    }
-
-    #[inline]
-    pub(crate) const fn epoch(self) -> u64 {
-        self.word >> 2
-    }
-
-    pub(crate) const fn degraded(self) -> bool {
-        self.word & 2 != 0
-    }
-
-    const fn counted(self) -> bool {
-        self.word & 1 != 0
-    }
 }
 
 /// What is known when the breaker opens, for an open time of the caller's making.
@@ -192,7 +142,7 @@ impl Machine {
     ///
     /// Why it is refused and when to come back.
     pub fn admit(&mut self, now: Instant) -> Result<Ticket, Rejected> {
-        self.on_admission(now).map(Ticket)
+        self.on_admission(now).map(Ticket::new)
     }
 
     pub(crate) fn on_admission(&mut self, now: Instant) -> Result<Stamp, Rejected> {
@@ -230,7 +180,7 @@ impl Machine {
 
     /// A call has ended.
     pub fn settle(&mut self, ticket: Ticket, outcome: Outcome, now: Instant) {
-        self.on_end(ticket.0, Some(outcome), None, now);
+        self.on_end(ticket.stamp(), Some(outcome), None, now);
     }
 
     /// A call has ended, and the server said when to come back: an opening lasts at least until
@@ -242,12 +192,12 @@ impl Machine {
         retry_after: Duration,
         now: Instant,
     ) {
-        self.on_end(ticket.0, Some(outcome), Some(retry_after), now);
+        self.on_end(ticket.stamp(), Some(outcome), Some(retry_after), now);
     }
 
     /// A call was abandoned: neither success nor failure.
     pub fn cancel(&mut self, ticket: Ticket, now: Instant) {
-        self.on_end(ticket.0, None, None, now);
+        self.on_end(ticket.stamp(), None, None, now);
     }
 
     /// Time has passed: ends a half-open epoch whose deadline is over and counts calls in flight
@@ -469,88 +419,5 @@ impl Machine {
             "calm starts with a result"
         );
         debug_assert!(self.sequence >= self.epoch, "an epoch ends with an event");
-    }
-}
-
-/// For the shell, which counts successes and calls in flight beside the machine.
-impl Machine {
-    pub(crate) fn on_counted(&mut self, successes: u64, in_flight: u64) {
-        self.evidence.record_successes(successes);
-        self.totals.successes += successes;
-        self.in_flight = in_flight;
-    }
-
-    pub(crate) fn has_events(&self) -> bool {
-        !self.events.is_empty()
-    }
-
-    pub(crate) const fn epoch(&self) -> u64 {
-        self.epoch
-    }
-
-    pub(crate) const fn open_until_ns(&self) -> u64 {
-        self.open_until_ns
-    }
-
-    pub(crate) fn opening(&self) -> Opening {
-        let left_ns = |until_ns: u64| until_ns.saturating_sub(self.opened_ns);
-        let hint_ns = left_ns(self.hint_until_ns);
-        Opening {
-            openings: self.openings,
-            counts: self.opened_on,
-            hint: (hint_ns > 0).then(|| Duration::from_nanos(hint_ns)),
-            configured: Duration::from_nanos(left_ns(self.open_until_ns)),
-        }
-    }
-
-    /// The open time of `epoch` has been decided elsewhere.
-    pub(crate) fn on_open_time(&mut self, epoch: u64, time: Duration) {
-        if self.state != State::Open || self.epoch != epoch {
-            return;
-        }
-        self.open_until_ns = self
-            .opened_ns
-            .saturating_add(nanos(time))
-            .max(self.hint_until_ns);
-        let told = Duration::from_nanos(self.open_until_ns.saturating_sub(self.opened_ns));
-        for event in self.events.iter_mut().rev() {
-            if let Change::Transition {
-                open_for: Some(open_for),
-                ..
-            } = &mut event.change
-            {
-                *open_for = told;
-                break;
-            }
-        }
-        self.check();
-    }
-
-    pub(crate) const fn period_end_ns(&self) -> u64 {
-        self.evidence.period_end_ns()
-    }
-
-    /// Whether calls in flight must be counted.
-    pub(crate) const fn counts_calls(&self) -> bool {
-        self.config.degraded.is_some()
-    }
-
-    /// Whether a call may be admitted without asking the machine.
-    pub(crate) const fn admits_all(&self) -> bool {
-        self.config.slow.is_none()
-            && match self.mode {
-                Mode::Automatic => matches!(self.state, State::Closed),
-                Mode::ForcedClosed | Mode::MetricsOnly => true,
-                Mode::ForcedOpen => false,
-            }
-    }
-
-    /// Whether a success within the current period may be told later, because it decides nothing:
-    /// it can only when it makes the results enough for the failures among them to be judged.
-    pub(crate) fn defers_success(&self) -> bool {
-        let counts = self.evidence.counts();
-        let few = counts.total() < u64::from(self.config.minimum_calls);
-        let decides = self.mode == Mode::Automatic && few && counts.total() > counts.successes;
-        self.admits_all() && self.evidence.is_time() && !decides
     }
 }

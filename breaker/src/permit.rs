@@ -6,8 +6,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::breaker::Breaker;
-use crate::machine::Stamp;
 use crate::state::Outcome;
+use crate::ticket::Stamp;
 
 /// One admitted call of a [`Breaker`], as `Permit<&Breaker>` or `Permit<Arc<Breaker>>`.
 ///

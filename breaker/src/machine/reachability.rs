@@ -4,9 +4,10 @@
 use std::collections::{HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
-use super::{Machine, Stamp};
+use super::Machine;
 use crate::config::{Config, Degraded, OpenTime, Window};
 use crate::state::{Outcome, State};
+use crate::ticket::Stamp;
 use crate::window::Kind;
 
 const STEP_MS: u64 = 10;
