@@ -63,14 +63,15 @@ fn a_factor_just_above_one_still_arrives_after_four_billion_attempts() {
 
 #[test]
 fn the_longest_power_is_exact_to_the_last_nanosecond() {
-    // By a computation with 80 decimal digits: 12535862303909180612.94.
-    let policy = Policy::exponential(Duration::from_nanos((1 << 62) - 1), Duration::MAX)
-        .factor(Ratio::new(u32::MAX, u32::MAX - 1))
+    // By a computation with 90 decimal digits: 18446744073709551552.98. A factor cut off after 97
+    // bits is a nanosecond short.
+    let policy = Policy::exponential(Duration::from_nanos(669_134_226_220_918_630), Duration::MAX)
+        .factor(Ratio::new(1_294_968_209, 1_294_968_208))
         .build()
         .unwrap();
     assert_eq!(
         policy.ceiling(u32::MAX),
-        Duration::from_nanos(12_535_862_303_909_180_613)
+        Duration::from_nanos(18_446_744_073_709_551_553)
     );
 }
 
