@@ -1,5 +1,6 @@
-//! Incidents in virtual time: many clients, one queueing backend, ours beside a binary breaker and
-//! none. All numbers are inequalities; `--nocapture` prints what was measured.
+//! Incidents in virtual time: many clients and one queueing backend.
+//!
+//! Ours stands beside a binary breaker and none. All numbers are inequalities; `--nocapture` prints what was measured.
 #![cfg(not(loom))]
 #![allow(
     clippy::disallowed_methods,

@@ -1,5 +1,6 @@
-//! Every state that a small breaker can reach, visited; from each, a healthy backend leads to
-//! closed, whatever hangs. States that differ in the fraction of the limit alone count as one.
+//! Every state that a small breaker can reach, visited.
+//!
+//! From each, a healthy backend leads to closed, whatever hangs. States that differ in the fraction of the limit alone count as one.
 
 use std::collections::{HashSet, VecDeque};
 use std::time::{Duration, Instant};

@@ -1,5 +1,6 @@
-//! What [`Breaker`](crate::Breaker) needs of the machine, because it counts successes and calls in
-//! flight beside it.
+//! What [`Breaker`](crate::Breaker) needs of the machine.
+//!
+//! It counts successes and calls in flight beside it, and asks what may wait.
 
 use std::time::Duration;
 

@@ -1,5 +1,6 @@
-//! The breaker, written as naively as possible: it keeps every result for ever and counts again
-//! whenever it is asked. It knows neither the limit nor the modes; those have tests of their own.
+//! The breaker, written as naively as possible.
+//!
+//! It keeps every result for ever and counts again whenever it is asked. It knows neither the limit nor the modes; those have tests of their own.
 
 use breaker::{Config, Degraded, OpenTime, Outcome, Rejected, State, Window};
 use std::time::Duration;
@@ -75,14 +76,14 @@ impl Model {
         }
     }
 
-    pub fn admit(&mut self, now_ms: u64) -> Result<u64, Rejected> {
+    pub fn admit(&mut self, now_ms: u64) -> Result<u64, ()> {
         self.expire(now_ms);
         if self.state == State::Open && now_ms >= self.open_until_ms {
             self.turn(State::HalfOpen, now_ms);
         }
         match self.state {
-            State::Open => Err(Rejected::Forced),
-            State::HalfOpen if self.probes == self.params.probes => Err(Rejected::Forced),
+            State::Open => Err(()),
+            State::HalfOpen if self.probes == self.params.probes => Err(()),
             State::HalfOpen => {
                 self.probes += 1;
                 Ok(self.epoch)
@@ -91,12 +92,16 @@ impl Model {
         }
     }
 
-    /// When the refused may come back.
-    pub fn retry_ms(&self, now_ms: u64) -> u64 {
-        if self.state == State::Open {
-            self.open_until_ms - now_ms
-        } else {
-            self.deadline_ms - now_ms
+    /// What a call that is refused now is told.
+    pub fn refusal(&self, now_ms: u64) -> Rejected {
+        let left = |until_ms: u64| Duration::from_millis(until_ms - now_ms);
+        match self.state {
+            State::Open => Rejected::Open {
+                retry_after: left(self.open_until_ms),
+            },
+            _ => Rejected::ProbesBusy {
+                retry_after: left(self.deadline_ms),
+            },
         }
     }
 

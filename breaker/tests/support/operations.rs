@@ -1,21 +1,19 @@
-//! Sequences of operations, read from bytes, so that property tests, the smoke run and the fuzzer
-//! share them.
+//! Sequences of operations, read from bytes.
+//!
+//! Property tests, the smoke run and the fuzzer share them.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use breaker::{
-    Breaker, Config, Degraded, Event, Health, Machine, Mode, OpenTime, Outcome, Permit, Rejected,
-    Slow, State, Ticket, Window,
+    Breaker, Config, Degraded, Event, Health, Machine, Mode, OpenTime, Outcome, Permit, Slow,
+    Snapshot, State, Ticket, Window,
 };
 
 use super::model::{Model, Params, Shape};
 
-/// Drives the machine and the naive model side by side.
-pub fn specify(bytes: &[u8]) {
-    let mut bytes = bytes.iter().copied();
-    let Some(choice) = bytes.next() else { return };
-    let params = Params {
+fn params(choice: u8) -> Params {
+    Params {
         shape: match choice % 4 {
             0 => Shape::Count(4),
             1 => Shape::Count(9),
@@ -36,10 +34,16 @@ pub fn specify(bytes: &[u8]) {
         successes: 2,
         deadline_ms: 50,
         degraded: [None, Some((0.4, 0.2, 25))][usize::from(choice >> 7)],
-    };
+    }
+}
+
+/// Drives the machine and the naive model side by side.
+pub fn specify(bytes: &[u8]) {
+    let mut bytes = bytes.iter().copied();
+    let Some(choice) = bytes.next() else { return };
     let base = Instant::now();
-    let mut machine = Machine::new(params.config(), 1, base).expect("a good config");
-    let mut model = Model::new(params);
+    let mut machine = Machine::new(params(choice).config(), 1, base).expect("a good config");
+    let mut model = Model::new(params(choice));
     let mut running: Vec<(Ticket, u64)> = Vec::new();
     let mut now_ms = 0;
     for byte in bytes {
@@ -52,24 +56,16 @@ pub fn specify(bytes: &[u8]) {
             }
             1..=3 => {
                 let before = machine.snapshot(now);
-                let calls = before.in_flight.map(|calls| calls - before.stale_in_flight);
                 if before
                     .limit
-                    .is_some_and(|limit| calls.is_some_and(|calls| calls >= limit))
+                    .is_some_and(|limit| current_calls(&before) >= limit)
                 {
                     // The ramp's limit is not the model's business.
                     return;
                 }
                 match (machine.admit(now), model.admit(now_ms)) {
                     (Ok(ticket), Ok(epoch)) => running.push((ticket, epoch)),
-                    (Err(rejected), Err(_)) => {
-                        let retry_after = Duration::from_millis(model.retry_ms(now_ms));
-                        let expected = match model.state {
-                            State::Open => Rejected::Open { retry_after },
-                            _ => Rejected::ProbesBusy { retry_after },
-                        };
-                        assert_eq!(rejected, expected);
-                    }
+                    (Err(rejected), Err(_)) => assert_eq!(rejected, model.refusal(now_ms)),
                     both => panic!("{both:?}"),
                 }
                 continue;
@@ -102,6 +98,12 @@ pub fn specify(bytes: &[u8]) {
             running.len() as u64
         );
     }
+}
+
+fn current_calls(snapshot: &Snapshot) -> u64 {
+    snapshot
+        .in_flight
+        .map_or(0, |calls| calls - snapshot.stale_in_flight)
 }
 
 fn config(choice: u8) -> Config {
@@ -140,15 +142,12 @@ fn config(choice: u8) -> Config {
 /// whatever the machine does must be allowed.
 pub fn refine(bytes: &[u8]) {
     let mut bytes = bytes.iter().copied();
-    let Some(mut choice) = bytes.next() else {
-        return;
-    };
+    let Some(choice) = bytes.next() else { return };
     let base = Instant::now();
     let time = Arc::new(Mutex::new(base));
     let clock = Arc::clone(&time);
     let heard = Arc::new(Mutex::new(Vec::new()));
     let listener = Arc::clone(&heard);
-    let mut machine = Machine::new(config(choice), 9, base).expect("a good config");
     let breaker = Breaker::builder(config(choice))
         .seed(9)
         .clock(move || *clock.lock().expect("no panic under it"))
@@ -156,122 +155,39 @@ pub fn refine(bytes: &[u8]) {
             listener
                 .lock()
                 .expect("no panic under it")
-                .push(event.clone())
+                .push(event.clone());
         })
         .build()
         .expect("a good config");
+    let machine = Machine::new(config(choice), 9, base).expect("a good config");
+    let mut pair = Pair {
+        machine,
+        breaker: &breaker,
+        running: Vec::new(),
+        choice,
+    };
     let mut told: Vec<Event> = Vec::new();
-    let mut running: Vec<(Ticket, Permit<&Breaker>)> = Vec::new();
     let mut now_ms = 1000;
     while let Some(byte) = bytes.next() {
         let pick = usize::from(byte >> 4);
         // The base lies ahead of some of these times: they count as the base.
         let now = base + Duration::from_millis(now_ms) - Duration::from_millis(995);
         *time.lock().expect("no panic under it") = now;
-        let before = machine.snapshot(now);
         match byte % 16 {
             0 | 1 => now_ms += pick as u64,
             2 => now_ms = now_ms.saturating_sub(pick as u64).max(900),
-            3..=7 => match (machine.admit(now), breaker.admit_at(now)) {
-                (Ok(ticket), Ok(permit)) => {
-                    // With a slow-call rule, calls that never end are stepped over within the test.
-                    let patient = (choice >> 4) % 4 != 0 && now_ms < 5000;
-                    if patient && before.state == State::Degraded && before.mode == Mode::Automatic
-                    {
-                        let limit = machine.limit().unwrap_or(u64::MAX);
-                        let after = machine.snapshot(now);
-                        let calls = after.in_flight.map(|calls| calls - after.stale_in_flight);
-                        assert!(calls.is_none_or(|calls| calls <= limit));
-                    }
-                    running.push((ticket, permit));
-                }
-                (Err(ours), Err(theirs)) => {
-                    assert_eq!(ours, theirs);
-                    assert!(ours.retry_after() != Some(Duration::ZERO));
-                    assert!(before.state != State::Closed || before.mode == Mode::ForcedOpen);
-                }
-                both => panic!("{both:?}"),
-            },
-            8..=13 if !running.is_empty() => {
-                let (ticket, permit) = running.swap_remove(pick % running.len());
-                let outcome = match byte % 16 {
-                    8 | 9 => Outcome::Success,
-                    10 => Outcome::Failure,
-                    11 => Outcome::Overload,
-                    12 => Outcome::Ignored,
-                    _ => {
-                        machine.cancel(ticket, now);
-                        permit.cancel_at(now);
-                        continue;
-                    }
-                };
-                if pick % 4 == 3 {
-                    let hint = Duration::from_millis(pick as u64 * 20);
-                    machine.settle_with_hint(ticket, outcome, hint, now);
-                    permit.settle_with_hint_at(outcome, hint, now);
-                } else {
-                    machine.settle(ticket, outcome, now);
-                    permit.settle_at(outcome, now);
-                }
-            }
+            // With a slow-call rule, calls that never end are stepped over within the test.
+            3..=7 => pair.admit(now, (pair.choice >> 4) % 4 != 0 && now_ms < 5000),
+            8..=13 if !pair.running.is_empty() => pair.end(byte % 16, pick, now),
             14 => {
-                machine.tick(now);
+                pair.machine.tick(now);
                 breaker.tick_at(now);
             }
-            15 => match pick {
-                0..=3 => {
-                    let mode = [
-                        Mode::Automatic,
-                        Mode::ForcedOpen,
-                        Mode::ForcedClosed,
-                        Mode::MetricsOnly,
-                    ][pick];
-                    machine.force(mode, now);
-                    breaker.force(mode);
-                }
-                4 => {
-                    machine.reset(now);
-                    breaker.reset();
-                }
-                5..=9 => {
-                    let healthy = [0, 4, 6, 9, 10][pick - 5];
-                    machine.report_health(healthy, 10, now);
-                    breaker.report_health_at(healthy, 10, now);
-                }
-                _ => {
-                    let Some(next) = bytes.next() else { return };
-                    choice = next;
-                    let ours = machine.configure(config(choice), now);
-                    assert_eq!(ours, breaker.configure(config(choice)));
-                }
-            },
+            15 => pair.command(pick, bytes.next().unwrap_or(choice), now),
             _ => {}
         }
-        let (ours, theirs) = (machine.snapshot(now), breaker.snapshot_at(now));
-        assert_eq!(
-            (ours.in_flight.is_some(), ours.state),
-            (theirs.in_flight.is_some(), theirs.state)
-        );
-        assert_eq!(ours.counts, theirs.counts);
-        assert_eq!(ours.totals, theirs.totals);
-        assert_eq!(
-            (ours.sequence, ours.epoch, ours.mode),
-            (theirs.sequence, theirs.epoch, theirs.mode)
-        );
-        assert_eq!(
-            (ours.remaining, ours.probes),
-            (theirs.remaining, theirs.probes)
-        );
-        assert_eq!(
-            (ours.overdue, ours.openings_remembered),
-            (theirs.overdue, theirs.openings_remembered)
-        );
-        assert_eq!(
-            (ours.limit, ours.in_flight),
-            (theirs.limit, theirs.in_flight)
-        );
-        assert_eq!(ours.stale_in_flight, theirs.stale_in_flight);
-        while let Some(event) = machine.next_event() {
+        pair.compare(now);
+        while let Some(event) = pair.machine.next_event() {
             told.push(event);
         }
         assert_eq!(told, *heard.lock().expect("no panic under it"));
@@ -280,5 +196,91 @@ pub fn refine(bytes: &[u8]) {
                 .map(|event| event.sequence)
                 .eq(1..=told.len() as u64)
         );
+    }
+}
+
+struct Pair<'a> {
+    machine: Machine,
+    breaker: &'a Breaker,
+    running: Vec<(Ticket, Permit<&'a Breaker>)>,
+    choice: u8,
+}
+
+impl Pair<'_> {
+    fn admit(&mut self, now: Instant, limited: bool) {
+        let before = self.machine.snapshot(now);
+        match (self.machine.admit(now), self.breaker.admit_at(now)) {
+            (Ok(ticket), Ok(permit)) => {
+                let degraded = before.state == State::Degraded && before.mode == Mode::Automatic;
+                if limited && degraded {
+                    let after = self.machine.snapshot(now);
+                    assert!(current_calls(&after) <= after.limit.unwrap_or(u64::MAX));
+                }
+                self.running.push((ticket, permit));
+            }
+            (Err(ours), Err(theirs)) => {
+                assert_eq!(ours, theirs);
+                assert!(ours.retry_after() != Some(Duration::ZERO));
+                assert!(before.state != State::Closed || before.mode == Mode::ForcedOpen);
+            }
+            both => panic!("{both:?}"),
+        }
+    }
+
+    fn end(&mut self, kind: u8, pick: usize, now: Instant) {
+        let (ticket, permit) = self.running.swap_remove(pick % self.running.len());
+        let outcome = match kind {
+            8 | 9 => Outcome::Success,
+            10 => Outcome::Failure,
+            11 => Outcome::Overload,
+            12 => Outcome::Ignored,
+            _ => {
+                self.machine.cancel(ticket, now);
+                return permit.cancel_at(now);
+            }
+        };
+        if pick % 4 == 3 {
+            let hint = Duration::from_millis(pick as u64 * 20);
+            self.machine.settle_with_hint(ticket, outcome, hint, now);
+            permit.settle_with_hint_at(outcome, hint, now);
+        } else {
+            self.machine.settle(ticket, outcome, now);
+            permit.settle_at(outcome, now);
+        }
+    }
+
+    fn command(&mut self, pick: usize, choice: u8, now: Instant) {
+        match pick {
+            0..=3 => {
+                let modes = [
+                    Mode::Automatic,
+                    Mode::ForcedOpen,
+                    Mode::ForcedClosed,
+                    Mode::MetricsOnly,
+                ];
+                self.machine.force(modes[pick], now);
+                self.breaker.force(modes[pick]);
+            }
+            4 => {
+                self.machine.reset(now);
+                self.breaker.reset();
+            }
+            5..=9 => {
+                let healthy = [0, 4, 6, 9, 10][pick - 5];
+                self.machine.report_health(healthy, 10, now);
+                self.breaker.report_health_at(healthy, 10, now);
+            }
+            _ => {
+                self.choice = choice;
+                let ours = self.machine.configure(config(choice), now);
+                assert_eq!(ours, self.breaker.configure(config(choice)));
+            }
+        }
+    }
+
+    fn compare(&self, now: Instant) {
+        assert_eq!(self.machine.snapshot(now), self.breaker.snapshot_at(now));
+        assert_eq!(self.machine.state(), self.breaker.state());
+        assert_eq!(self.machine.limit(), self.breaker.limit());
     }
 }

@@ -7,7 +7,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::time::{Duration, Instant};
 
-use breaker::{Config, Machine, Outcome, Rejected, State, Ticket};
+use breaker::{Config, Machine, Outcome, State, Ticket};
 
 use super::random::Random;
 
@@ -46,7 +46,7 @@ pub struct Report {
     pub refused: u64,
     pub sent: u64,
     /// From the end of the incident to the first tenth of a second that serves 95 % of the demand,
-    /// and is followed by another.
+    /// and is followed by two more.
     pub recovery_s: Option<f64>,
     pub transitions: u64,
     pub openings: u64,
@@ -74,150 +74,191 @@ struct Call {
     arrived_s: f64,
 }
 
+struct World<'a> {
+    setup: &'a Setup,
+    random: Random,
+    base: Instant,
+    now_s: f64,
+    /// None when the clients have no breakers.
+    breakers: Vec<Machine>,
+    steps: BinaryHeap<Reverse<(u64, u64, Step)>>,
+    order: u64,
+    calls: Vec<Call>,
+    queue: VecDeque<usize>,
+    busy: usize,
+    hung: Vec<usize>,
+    report: Report,
+    /// Offered and served in each tenth of a second after the incident.
+    after: Vec<(u64, u64)>,
+}
+
 pub fn run(setup: &Setup, config: Option<Config>) -> Report {
     let base = Instant::now();
-    let at = |seconds: f64| base + Duration::from_secs_f64(seconds);
-    let mut random = Random::new(setup.seed);
-    let mut breakers: Vec<Machine> = (0..setup.instances)
+    let breakers = (0..setup.instances)
         .filter_map(|index| Some(Machine::new(config?, index as u64, base).expect("a good config")))
         .collect();
-    let rate = setup.instances as f64 * setup.in_flight / setup.service_s;
-    let mut steps: BinaryHeap<Reverse<(u64, u64, Step)>> = BinaryHeap::new();
-    let mut order = 0;
-    let mut plan = |steps: &mut BinaryHeap<_>, when_s: f64, step: Step| {
-        order += 1;
-        steps.push(Reverse(((when_s * 1e9) as u64, order, step)));
-    };
-    plan(&mut steps, 0.0, Step::Arrive);
-    plan(&mut steps, setup.start_s, Step::Change);
-    plan(&mut steps, setup.stop_s, Step::Change);
-    let mut calls: Vec<Call> = Vec::new();
-    let mut queue: VecDeque<usize> = VecDeque::new();
-    let mut busy = 0;
-    let mut hung = Vec::new();
-    let mut servers = setup.servers;
-    let mut report = Report::default();
     let tenths = ((setup.end_s - setup.stop_s) * 10.0) as usize + 1;
-    let mut after: Vec<(u64, u64)> = vec![(0, 0); tenths];
-    while let Some(Reverse((now_ns, _, step))) = steps.pop() {
-        let now_s = now_ns as f64 / 1e9;
-        let now = at(now_s);
-        let incident = |when_s: f64| (setup.start_s..setup.stop_s).contains(&when_s);
-        let hang = incident(now_s) && setup.during == Incident::Hang;
-        let tenth = |when_s: f64| {
-            (when_s >= setup.stop_s).then_some(((when_s - setup.stop_s) * 10.0) as usize)
-        };
+    let mut world = World {
+        setup,
+        random: Random::new(setup.seed),
+        base,
+        now_s: 0.0,
+        breakers,
+        steps: BinaryHeap::new(),
+        order: 0,
+        calls: Vec::new(),
+        queue: VecDeque::new(),
+        busy: 0,
+        hung: Vec::new(),
+        report: Report::default(),
+        after: vec![(0, 0); tenths],
+    };
+    world.plan(0.0, Step::Arrive);
+    world.plan(setup.start_s, Step::Change);
+    world.plan(setup.stop_s, Step::Change);
+    while let Some(Reverse((now_ns, _, step))) = world.steps.pop() {
+        world.now_s = now_ns as f64 / 1e9;
         match step {
-            Step::Arrive => {
-                if now_s < setup.end_s {
-                    plan(
-                        &mut steps,
-                        now_s + random.exponential(1.0 / rate),
-                        Step::Arrive,
-                    );
-                }
-                report.offered += u64::from(incident(now_s));
-                if let Some(slot) = tenth(now_s).and_then(|tenth| after.get_mut(tenth)) {
-                    slot.0 += 1;
-                }
-                let instance = random.below(setup.instances);
-                let ticket = match breakers.get_mut(instance).map(|breaker| breaker.admit(now)) {
-                    Some(Err(rejected)) => {
-                        assert!(rejected != Rejected::Forced);
-                        report.refused += u64::from(incident(now_s));
-                        continue;
-                    }
-                    Some(Ok(ticket)) => Some(ticket),
-                    None => None,
-                };
-                report.sent += u64::from(incident(now_s));
-                let call = calls.len();
-                calls.push(Call {
-                    instance,
-                    ticket,
-                    arrived_s: now_s,
-                });
-                if random.chance(setup.faults) {
-                    plan(&mut steps, now_s + 0.001, Step::Fail(call));
-                    continue;
-                }
-                plan(&mut steps, now_s + setup.timeout_s, Step::Timeout(call));
-                if !random.chance(setup.tail) {
-                    queue.push_back(call);
-                }
-            }
-            Step::Finish(_) if hang => {
-                // Noticed at the end of the hang.
-                let Step::Finish(call) = step else {
-                    unreachable!()
-                };
-                hung.push(call);
-            }
-            Step::Finish(call) => {
-                busy -= 1;
-                let known = config.is_none() || calls[call].ticket.is_some();
-                let in_time = now_s - calls[call].arrived_s <= setup.timeout_s;
-                if known && in_time {
-                    let arrived_s = calls[call].arrived_s;
-                    report.served += u64::from(incident(arrived_s));
-                    if let Some(slot) = tenth(arrived_s).and_then(|tenth| after.get_mut(tenth)) {
-                        slot.1 += 1;
-                    }
-                    let Call {
-                        instance, ticket, ..
-                    } = &mut calls[call];
-                    if let Some(ticket) = ticket.take() {
-                        breakers[*instance].settle(ticket, Outcome::Success, now);
-                    }
-                }
-            }
-            Step::Timeout(call) | Step::Fail(call) => {
-                let outcome = if matches!(step, Step::Fail(_)) {
-                    Outcome::Failure
-                } else {
-                    Outcome::Overload
-                };
-                let Call {
-                    instance, ticket, ..
-                } = &mut calls[call];
-                if let Some(ticket) = ticket.take() {
-                    breakers[*instance].settle(ticket, outcome, now);
-                }
-            }
+            Step::Arrive => world.arrive(),
+            // Noticed at the end of the hang.
+            Step::Finish(call) if world.hangs() => world.hung.push(call),
+            Step::Finish(call) => world.finish(call),
+            Step::Timeout(call) => world.settle(call, Outcome::Overload),
+            Step::Fail(call) => world.settle(call, Outcome::Failure),
             Step::Change => {
-                if let Incident::Servers(fewer) = setup.during {
-                    servers = if incident(now_s) {
-                        fewer
-                    } else {
-                        setup.servers
-                    };
-                }
-                for call in hung.drain(..) {
-                    plan(&mut steps, now_s + 1e-6, Step::Finish(call));
+                for call in std::mem::take(&mut world.hung) {
+                    world.plan(world.now_s + 1e-6, Step::Finish(call));
                 }
             }
         }
-        let hang = incident(now_s) && setup.during == Incident::Hang;
-        while busy < servers && !hang {
-            let Some(call) = queue.pop_front() else { break };
-            busy += 1;
-            plan(
-                &mut steps,
-                now_s + random.exponential(setup.service_s),
-                Step::Finish(call),
-            );
+        world.serve();
+    }
+    world.report()
+}
+
+impl World<'_> {
+    fn plan(&mut self, when_s: f64, step: Step) {
+        self.order += 1;
+        self.steps
+            .push(Reverse(((when_s * 1e9) as u64, self.order, step)));
+    }
+
+    fn now(&self) -> Instant {
+        self.base + Duration::from_secs_f64(self.now_s)
+    }
+
+    fn in_incident(&self, when_s: f64) -> bool {
+        (self.setup.start_s..self.setup.stop_s).contains(&when_s)
+    }
+
+    fn hangs(&self) -> bool {
+        self.setup.during == Incident::Hang && self.in_incident(self.now_s)
+    }
+
+    fn tenth(&mut self, when_s: f64) -> Option<&mut (u64, u64)> {
+        let since_s = when_s - self.setup.stop_s;
+        if since_s < 0.0 {
+            None
+        } else {
+            self.after.get_mut((since_s * 10.0) as usize)
         }
     }
-    let good = |slot: &(u64, u64)| slot.0 == 0 || slot.1 as f64 >= 0.95 * slot.0 as f64;
-    report.recovery_s = after
-        .windows(3)
-        .position(|three| three.iter().all(good))
-        .map(|tenth| tenth as f64 / 10.0);
-    for breaker in &breakers {
-        let snapshot = breaker.snapshot(at(setup.end_s));
-        report.transitions += snapshot.sequence;
-        report.openings += snapshot.totals.openings;
-        report.final_states.push(snapshot.state);
+
+    fn arrive(&mut self) {
+        let (setup, now_s) = (self.setup, self.now_s);
+        if now_s < setup.end_s {
+            let rate = setup.instances as f64 * setup.in_flight / setup.service_s;
+            let next_s = now_s + self.random.exponential(1.0 / rate);
+            self.plan(next_s, Step::Arrive);
+        }
+        let counted = u64::from(self.in_incident(now_s));
+        self.report.offered += counted;
+        if let Some(tenth) = self.tenth(now_s) {
+            tenth.0 += 1;
+        }
+        let (now, instance) = (self.now(), self.random.below(setup.instances));
+        let ticket = match self
+            .breakers
+            .get_mut(instance)
+            .map(|breaker| breaker.admit(now))
+        {
+            Some(Err(_)) => {
+                self.report.refused += counted;
+                return;
+            }
+            Some(Ok(ticket)) => Some(ticket),
+            None => None,
+        };
+        self.report.sent += counted;
+        let call = self.calls.len();
+        self.calls.push(Call {
+            instance,
+            ticket,
+            arrived_s: now_s,
+        });
+        if self.random.chance(setup.faults) {
+            self.plan(now_s + 0.001, Step::Fail(call));
+            return;
+        }
+        self.plan(now_s + setup.timeout_s, Step::Timeout(call));
+        if !self.random.chance(setup.tail) {
+            self.queue.push_back(call);
+        }
     }
-    report
+
+    fn finish(&mut self, call: usize) {
+        self.busy -= 1;
+        let arrived_s = self.calls[call].arrived_s;
+        let waited_for = self.breakers.is_empty() || self.calls[call].ticket.is_some();
+        if waited_for && self.now_s - arrived_s <= self.setup.timeout_s {
+            self.report.served += u64::from(self.in_incident(arrived_s));
+            if let Some(tenth) = self.tenth(arrived_s) {
+                tenth.1 += 1;
+            }
+            self.settle(call, Outcome::Success);
+        }
+    }
+
+    fn settle(&mut self, call: usize, outcome: Outcome) {
+        let now = self.now();
+        let Call {
+            instance, ticket, ..
+        } = &mut self.calls[call];
+        if let Some(ticket) = ticket.take() {
+            self.breakers[*instance].settle(ticket, outcome, now);
+        }
+    }
+
+    fn serve(&mut self) {
+        let servers = match self.setup.during {
+            Incident::Hang if self.hangs() => 0,
+            Incident::Servers(fewer) if self.in_incident(self.now_s) => fewer,
+            _ => self.setup.servers,
+        };
+        while self.busy < servers {
+            let Some(call) = self.queue.pop_front() else {
+                break;
+            };
+            self.busy += 1;
+            let done_s = self.now_s + self.random.exponential(self.setup.service_s);
+            self.plan(done_s, Step::Finish(call));
+        }
+    }
+
+    fn report(self) -> Report {
+        let mut report = self.report;
+        let good = |tenth: &(u64, u64)| tenth.1 as f64 >= 0.95 * tenth.0 as f64;
+        report.recovery_s = self
+            .after
+            .windows(3)
+            .position(|three| three.iter().all(good))
+            .map(|tenth| tenth as f64 / 10.0);
+        for breaker in &self.breakers {
+            let snapshot = breaker.snapshot(self.base + Duration::from_secs_f64(self.setup.end_s));
+            report.transitions += snapshot.sequence;
+            report.openings += snapshot.totals.openings;
+            report.final_states.push(snapshot.state);
+        }
+        report
+    }
 }
