@@ -63,7 +63,7 @@ pub struct Group<K, R = ()> {
     policy: GroupPolicy,
     seed: u64,
     targets: Targets<Target<K, R>>,
-    /// Each target is in exactly one of these three: probe due soon, due, or in flight.
+    /// Each target is in exactly one of these three: a doubt to confirm, all as believed, in flight.
     urgent: Timetable,
     routine: Timetable,
     flights: Timetable,
@@ -85,7 +85,8 @@ struct Target<K, R> {
     counted: Standing,
 }
 
-/// How many targets stand where: kept up to date by `recount`, the only writer.
+/// How many targets stand where. Kept up to date because counting ten thousand for each result
+/// would be quadratic; `check` recounts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Tally {
     unknown: u32,

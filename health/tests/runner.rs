@@ -22,10 +22,18 @@ fn group(keys: &[&'static str]) -> (Group<&'static str>, Vec<TargetId>) {
     (group, ids)
 }
 
+/// An hour of paused time passes in no time, and a test that waits for nothing fails.
+async fn within<T>(future: impl Future<Output = T>) -> T {
+    let hour = Duration::from_secs(3_600);
+    tokio::time::timeout(hour, future)
+        .await
+        .expect("it happens within an hour")
+}
+
 /// The next change of state, with its reason.
 async fn next_state(events: &mut Events) -> (State, Option<Failure>) {
     loop {
-        match events.next().await.expect("still running") {
+        match within(events.next()).await.expect("still running") {
             Event::Changed(_, change) => return (change.to.state, change.failure),
             _ => continue,
         }
@@ -59,7 +67,7 @@ async fn a_target_goes_down_and_comes_back_and_everybody_is_told() {
         (State::Down, Some(Failure::Connect))
     );
     let seen = loop {
-        let snapshot = watch.changed().await.expect("still running");
+        let snapshot = within(watch.changed()).await.expect("still running");
         if snapshot.targets[0].status.state == State::Down {
             break snapshot;
         }
@@ -70,10 +78,10 @@ async fn a_target_goes_down_and_comes_back_and_everybody_is_told() {
     let group = runner.stop().await.expect("running");
     assert_eq!(group.status(ids[0]).expect("a member").state, State::Up);
     assert_eq!(events.missed(), 0);
-    while let Some(event) = events.next().await {
+    while let Some(event) = within(events.next()).await {
         assert!(matches!(event, Event::Panic(_)), "{event:?}");
     }
-    while watch.changed().await.is_some() {}
+    while within(watch.changed()).await.is_some() {}
 }
 
 #[tokio::test(start_paused = true)]
@@ -210,16 +218,16 @@ async fn failed_operations_eject_a_target_whose_probes_are_good() {
         runner.record(ids[0], Outcome::Failure);
     }
     let ejection = loop {
-        if let Event::Ejected(ejection) = events.next().await.expect("running") {
+        if let Event::Ejected(ejection) = within(events.next()).await.expect("running") {
             break ejection;
         }
     };
     assert_eq!(ejection.target, ids[0]);
     let mut watch = runner.watch();
     while watch.snapshot().eligible().count() != 1 {
-        watch.changed().await.expect("running");
+        within(watch.changed()).await.expect("running");
     }
-    while events.next().await.expect("running") != Event::Returned(ids[0]) {}
+    while within(events.next()).await.expect("running") != Event::Returned(ids[0]) {}
     assert_eq!(runner.lost(), 0);
 }
 
@@ -242,7 +250,7 @@ async fn dropping_the_runner_ends_the_task_and_its_probes() {
     tokio::time::advance(Duration::from_secs(1)).await;
     tokio::task::yield_now().await;
     drop(runner);
-    while events.next().await.is_some() {}
+    while within(events.next()).await.is_some() {}
     // What the task held is dropped with it.
     for _ in 0..10 {
         tokio::task::yield_now().await;
