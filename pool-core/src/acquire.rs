@@ -344,7 +344,7 @@ struct Waiter<M: Manager, R: Runtime> {
 }
 
 impl<M: Manager, R: Runtime> Waiter<M, R> {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Turn<M::Error>> {
+    fn poll(&mut self, cx: &Context<'_>) -> Poll<Turn<M::Error>> {
         let id = self.id.expect("a waiter is not polled after its answer");
         let core = &self.core;
         // Cloned before the lock is taken and dropped after: wakers are user code.

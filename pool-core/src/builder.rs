@@ -1,6 +1,7 @@
 //! Assembling a pool.
 
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -296,11 +297,12 @@ impl<M: Manager, R: Runtime> Builder<M, R> {
             .gate
             .unwrap_or_else(|| Box::new(Pacing::new(config.connect_rate)));
         let epoch = runtime.now();
+        let lanes = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let core = Core {
             manager: self.manager,
             name: config.name.as_str().into(),
             slots: SlotTable::new(),
-            idle: IdleSet::new(),
+            idle: IdleSet::new(config.max_size, lanes),
             ledger: Mutex::new(Ledger::new(
                 config.max_size,
                 config.min_idle,

@@ -1,25 +1,48 @@
 //! Which slots are idle: the fast path of the pool.
 //!
-//! The invariant: the flags are read and changed together with the set. Parking raises WAITING in
-//! the very step that finds nothing idle, and giving back looks at it in the very step that would
-//! add; so a return either is seen by the one who parks or sees it. No wake-up is lost, nobody who
-//! arrives later overtakes, and nothing becomes idle after the pool is closed.
+//! Idle slots are bits in words, 62 to a word, whose other two bits are the flags WAITING and
+//! CLOSED. The invariant: a word's flags are read and changed together with its bits. Parking
+//! raises WAITING in each word in the very step that finds nothing idle in it, and giving back
+//! looks at it in the very step that would add; so a return either is seen by the one who parks or
+//! sees it. No wake-up is lost, nobody who arrives later overtakes, and nothing becomes idle after
+//! the pool is closed. One word's modification order gives all this, so acquire and release
+//! suffice.
 //!
-//! Lock order: the ledger's lock may be held when calling in here, never the other way round.
+//! The words are spread over lanes, each on a cache line of its own. A thread takes from its own
+//! lane first, and a slot always returns to the same word, so threads that are not short of
+//! connections do not touch each other's lines. Within a lane the lowest bit comes first: the same
+//! few connections stay warm and the others can be trimmed.
+//!
+//! Lock order: the ledger's lock may be held when calling in here; there is no lock in here. What
+//! is marked "under the ledger's lock" relies on it.
+
+use std::cell::Cell;
+use std::sync::{OnceLock, PoisonError};
+
+use crossbeam_utils::CachePadded;
 
 use crate::slot::SlotId;
-use crate::sync::Mutex;
+use crate::sync::atomic::{
+    AtomicBool, AtomicU32, AtomicU64, AtomicUsize,
+    Ordering::{AcqRel, Acquire, Relaxed, Release},
+};
 
-/// The idle slots, warmest last, with the flags that turn the fast path off.
-#[derive(Debug)]
-pub(crate) struct IdleSet(Mutex<Idle>);
+/// The idle slots, with the flags that turn the fast path off.
+pub(crate) struct IdleSet {
+    /// The first word of each lane; the number of lanes is a power of two.
+    lanes: Box<[CachePadded<Lane>]>,
+    /// The further words, row by row: row `r` of lane `l` is number `(r - 1) * lanes + l`.
+    more: [OnceLock<Box<[AtomicU64]>>; CHUNKS],
+    rows: AtomicUsize,
+    /// Whether WAITING is raised; written under the ledger's lock.
+    waiting: AtomicBool,
+    closed: AtomicBool,
+}
 
-#[derive(Debug, Default)]
-struct Idle {
-    stack: Vec<SlotId>,
-    /// Somebody is queued, or the pool is suspended.
-    waiting: bool,
-    closed: bool,
+struct Lane {
+    word: AtomicU64,
+    /// The row in which something was idle last: where to look first.
+    hint: AtomicU32,
 }
 
 /// The fast path is off; the ledger decides what becomes of the slot.
@@ -27,83 +50,410 @@ struct Idle {
 pub(crate) struct Flagged;
 
 impl IdleSet {
-    pub(crate) fn new() -> Self {
-        Self(Mutex::new(Idle::default()))
+    /// An empty set for `slots` slots, spread over at most `lanes` lanes.
+    pub(crate) fn new(slots: usize, lanes: usize) -> Self {
+        let lanes = (slots / LEAST_IN_LANE).clamp(1, lanes.clamp(1, MOST_LANES));
+        let lanes = 1 << lanes.ilog2();
+        let set = Self {
+            lanes: (0..lanes)
+                .map(|_| {
+                    CachePadded::new(Lane {
+                        word: AtomicU64::new(0),
+                        hint: AtomicU32::new(0),
+                    })
+                })
+                .collect(),
+            more: [const { OnceLock::new() }; CHUNKS],
+            rows: AtomicUsize::new(1),
+            waiting: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+        };
+        set.grow(slots);
+        set
     }
 
-    /// Takes the warmest idle slot, unless others wait.
-    pub(crate) fn pop(&self) -> Option<SlotId> {
-        let mut idle = self.0.lock();
-        if idle.waiting || idle.closed {
-            None
-        } else {
-            idle.stack.pop()
+    /// Makes room for `slots` slots. Under the ledger's lock.
+    pub(crate) fn grow(&self, slots: usize) {
+        let rows = slots.div_ceil(self.lanes.len() * BITS).max(1);
+        let before = self.rows.load(Relaxed);
+        for row in before..rows {
+            let flags = if self.closed.load(Relaxed) { CLOSED } else { 0 }
+                | if self.waiting.load(Relaxed) {
+                    WAITING
+                } else {
+                    0
+                };
+            let (chunk, _) = place((row - 1) * self.lanes.len());
+            self.more[chunk]
+                .get_or_init(|| (0..FIRST << chunk).map(|_| AtomicU64::new(0)).collect());
+            for lane in 0..self.lanes.len() {
+                let (chunk, _) = place((row - 1) * self.lanes.len() + lane);
+                self.more[chunk]
+                    .get_or_init(|| (0..FIRST << chunk).map(|_| AtomicU64::new(0)).collect());
+                self.word(row, lane).fetch_or(flags, AcqRel);
+            }
         }
+        self.rows.store(rows.max(before), Release);
+    }
+
+    /// Takes a warm idle slot, unless others wait.
+    pub(crate) fn pop(&self) -> Option<SlotId> {
+        let mask = self.lanes.len() - 1;
+        let own = own_lane() & mask;
+        let rows = self.rows.load(Acquire);
+        for turn in 0..=mask {
+            let lane = (own + turn) & mask;
+            let first = self.lanes[lane].hint.load(Relaxed) as usize;
+            for turn in 0..rows {
+                let row = (first + turn) % rows;
+                if let Some(bit) = take(self.word(row, lane), FLAGS) {
+                    if turn > 0 {
+                        self.hint(row, lane);
+                    }
+                    return Some(self.slot(row, lane, bit));
+                }
+            }
+        }
+        None
     }
 
     /// Makes a slot idle, unless others wait or the pool is closed.
     pub(crate) fn push(&self, slot: SlotId) -> Result<(), Flagged> {
-        let mut idle = self.0.lock();
-        if idle.waiting || idle.closed {
-            return Err(Flagged);
+        let (row, lane, bit) = self.place(slot);
+        let word = self.word(row, lane);
+        let mut seen = word.load(Relaxed);
+        loop {
+            debug_assert!(seen & bit == 0, "a slot becomes idle once");
+            if seen & FLAGS != 0 {
+                return Err(Flagged);
+            }
+            match word.compare_exchange_weak(seen, seen | bit, Release, Relaxed) {
+                Ok(_) => break,
+                Err(now) => seen = now,
+            }
         }
-        idle.stack.push(slot);
+        self.hint(row, lane);
         Ok(())
     }
 
     /// Takes an idle slot if there is one, else raises WAITING. Under the ledger's lock.
     pub(crate) fn pop_or_wait(&self) -> Option<SlotId> {
-        let mut idle = self.0.lock();
-        let slot = idle.stack.pop();
-        idle.waiting |= slot.is_none();
-        slot
+        self.waiting.store(true, Relaxed);
+        self.words().find_map(|(row, lane)| {
+            let word = self.word(row, lane);
+            loop {
+                if let Some(bit) = take(word, 0) {
+                    return Some(self.slot(row, lane, bit));
+                }
+                // Only while the word is still without a bit.
+                let seen = word.load(Relaxed);
+                if seen & !FLAGS == 0
+                    && word
+                        .compare_exchange(seen, seen | WAITING, AcqRel, Relaxed)
+                        .is_ok()
+                {
+                    return None;
+                }
+            }
+        })
     }
 
     /// Makes a slot idle although others may wait. Under the ledger's lock.
     pub(crate) fn push_flagged(&self, slot: SlotId) {
-        let mut idle = self.0.lock();
         debug_assert!(
-            !idle.closed,
+            !self.is_closed(),
             "nothing becomes idle after the pool is closed"
         );
-        idle.stack.push(slot);
+        let (row, lane, bit) = self.place(slot);
+        let before = self.word(row, lane).fetch_or(bit, Release);
+        debug_assert!(before & bit == 0, "a slot becomes idle once");
     }
 
     /// Takes an idle slot although others wait. Under the ledger's lock.
     pub(crate) fn pop_flagged(&self) -> Option<SlotId> {
-        self.0.lock().stack.pop()
+        self.words().find_map(|(row, lane)| {
+            take(self.word(row, lane), 0).map(|bit| self.slot(row, lane, bit))
+        })
     }
 
     /// Turns the fast path off or on. Under the ledger's lock.
     pub(crate) fn set_waiting(&self, waiting: bool) {
-        self.0.lock().waiting = waiting;
+        if self.waiting.load(Relaxed) == waiting {
+            return;
+        }
+        self.waiting.store(waiting, Relaxed);
+        for (row, lane) in self.words() {
+            let word = self.word(row, lane);
+            if waiting {
+                word.fetch_or(WAITING, AcqRel);
+            } else {
+                word.fetch_and(!WAITING, AcqRel);
+            }
+        }
     }
 
-    /// Turns the fast path off for good.
+    /// Turns the fast path off for good. Under the ledger's lock.
     pub(crate) fn close(&self) {
-        self.0.lock().closed = true;
+        self.closed.store(true, Release);
+        for (row, lane) in self.words() {
+            self.word(row, lane).fetch_or(CLOSED, AcqRel);
+        }
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        self.0.lock().closed
+        self.closed.load(Acquire)
     }
 
     /// Takes this slot out if it is idle.
     pub(crate) fn claim(&self, slot: SlotId) -> bool {
-        let mut idle = self.0.lock();
-        let place = idle.stack.iter().position(|s| *s == slot);
-        if let Some(place) = place {
-            idle.stack.remove(place);
-        }
-        place.is_some()
+        let (row, lane, bit) = self.place(slot);
+        self.word(row, lane).fetch_and(!bit, AcqRel) & bit != 0
     }
 
     /// The idle slots at the time, coldest first.
     pub(crate) fn snapshot(&self) -> Vec<SlotId> {
-        self.0.lock().stack.clone()
+        let mut slots = Vec::new();
+        for (row, lane) in self.words() {
+            let mut bits = self.word(row, lane).load(Relaxed) & !FLAGS;
+            while bits != 0 {
+                slots.push(self.slot(row, lane, bits & bits.wrapping_neg()));
+                bits &= bits - 1;
+            }
+        }
+        slots.sort_unstable_by(|a, b| b.cmp(a));
+        slots
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.0.lock().stack.len()
+        let words = self
+            .words()
+            .map(|(row, lane)| self.word(row, lane).load(Relaxed) & !FLAGS);
+        words.map(|bits| bits.count_ones() as usize).sum()
+    }
+
+    fn words(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
+        let (rows, lanes) = (self.rows.load(Acquire), self.lanes.len());
+        (0..rows).flat_map(move |row| (0..lanes).map(move |lane| (row, lane)))
+    }
+
+    fn word(&self, row: usize, lane: usize) -> &AtomicU64 {
+        if row == 0 {
+            return &self.lanes[lane].word;
+        }
+        let (chunk, index) = place((row - 1) * self.lanes.len() + lane);
+        &self.more[chunk]
+            .get()
+            .expect("rows are counted once they are there")[index]
+    }
+
+    fn hint(&self, row: usize, lane: usize) {
+        let hint = &self.lanes[lane].hint;
+        if hint.load(Relaxed) as usize != row {
+            hint.store(u32::try_from(row).expect("a pool has few rows"), Relaxed);
+        }
+    }
+
+    /// Row, lane and bit of a slot.
+    fn place(&self, SlotId(id): SlotId) -> (usize, usize, u64) {
+        let id = id as usize;
+        let (lane, within) = (id & (self.lanes.len() - 1), id >> self.lanes.len().ilog2());
+        (within / BITS, lane, 1 << (within % BITS))
+    }
+
+    fn slot(&self, row: usize, lane: usize, bit: u64) -> SlotId {
+        let within = row * BITS + bit.trailing_zeros() as usize;
+        let id = (within << self.lanes.len().ilog2()) | lane;
+        SlotId(u32::try_from(id).expect("a slot's number fits"))
+    }
+}
+
+impl std::fmt::Debug for IdleSet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("IdleSet")
+            .field("slots", &self.snapshot())
+            .field("waiting", &self.waiting.load(Relaxed))
+            .field("closed", &self.is_closed())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Clears the lowest bit of a word in which none of the flags `unless` is up.
+fn take(word: &AtomicU64, unless: u64) -> Option<u64> {
+    let mut seen = word.load(Relaxed);
+    loop {
+        let bits = seen & !FLAGS;
+        if bits == 0 || seen & unless != 0 {
+            return None;
+        }
+        let bit = bits & bits.wrapping_neg();
+        match word.compare_exchange_weak(seen, seen & !bit, Acquire, Relaxed) {
+            Ok(_) => return Some(bit),
+            Err(now) => seen = now,
+        }
+    }
+}
+
+/// Chunk and index of one of the further words; chunk `k` begins at word `FIRST * (2^k - 1)`.
+fn place(word: usize) -> (usize, usize) {
+    let shifted = word + FIRST;
+    let chunk = (shifted.ilog2() - FIRST.ilog2()) as usize;
+    (chunk, shifted - (FIRST << chunk))
+}
+
+/// A number for the calling thread, counted up from 0.
+fn own_lane() -> usize {
+    // Taken once by each thread.
+    static NEXT: std::sync::Mutex<usize> = std::sync::Mutex::new(0);
+    thread_local! {
+        static OWN: Cell<usize> = const { Cell::new(usize::MAX) };
+    }
+    OWN.with(|own| {
+        if own.get() == usize::MAX {
+            let mut next = NEXT.lock().unwrap_or_else(PoisonError::into_inner);
+            own.set(*next);
+            *next += 1;
+        }
+        own.get()
+    })
+}
+
+const WAITING: u64 = 1 << 62;
+const CLOSED: u64 = 1 << 63;
+const FLAGS: u64 = WAITING | CLOSED;
+const BITS: usize = 62;
+const MOST_LANES: usize = 8;
+/// Below this many slots a lane would often be empty and others be robbed.
+const LEAST_IN_LANE: usize = 4;
+const FIRST: usize = 8;
+const CHUNKS: usize = 16;
+
+#[cfg(all(test, not(any(loom, feature = "shuttle"))))]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The same set under one mutex.
+    #[derive(Default)]
+    struct Model {
+        idle: std::collections::BTreeSet<SlotId>,
+        waiting: bool,
+        closed: bool,
+    }
+
+    #[derive(Debug, Clone)]
+    enum Op {
+        Pop,
+        Push,
+        PopOrWait,
+        PushFlagged,
+        PopFlagged,
+        SetWaiting(bool),
+        Claim(u32),
+        Grow(usize),
+        Close,
+    }
+
+    fn op() -> impl Strategy<Value = Op> {
+        prop_oneof![
+            8 => Just(Op::Pop),
+            8 => Just(Op::Push),
+            2 => Just(Op::PopOrWait),
+            2 => Just(Op::PushFlagged),
+            2 => Just(Op::PopFlagged),
+            2 => any::<bool>().prop_map(Op::SetWaiting),
+            2 => (0..300u32).prop_map(Op::Claim),
+            1 => (1..2000usize).prop_map(Op::Grow),
+            1 => Just(Op::Close),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_a_set_under_a_mutex(
+            slots in 1..300usize,
+            lanes in 1..9usize,
+            ops in proptest::collection::vec(op(), 1..400),
+        ) {
+            let set = IdleSet::new(slots, lanes);
+            let mut model = Model::default();
+            // Slots that are owned and may be pushed.
+            let mut owned: Vec<_> = (0..u32::try_from(slots).unwrap()).map(SlotId).collect();
+            let mut room = slots;
+            for op in ops {
+                let popped = match op {
+                    Op::Pop => Some((set.pop(), model.waiting || model.closed)),
+                    Op::PopFlagged => Some((set.pop_flagged(), false)),
+                    Op::PopOrWait => {
+                        let slot = set.pop_or_wait();
+                        model.waiting |= slot.is_none();
+                        // Found half way, the flags are put right by whoever called.
+                        set.set_waiting(true);
+                        set.set_waiting(model.waiting);
+                        Some((slot, false))
+                    }
+                    Op::Push | Op::PushFlagged if owned.is_empty() => None,
+                    Op::Push => {
+                        let slot = owned.pop().unwrap();
+                        let refused = model.waiting || model.closed;
+                        prop_assert_eq!(set.push(slot).is_err(), refused);
+                        if refused { owned.push(slot) } else { model.idle.insert(slot); }
+                        None
+                    }
+                    Op::PushFlagged if model.closed => None,
+                    Op::PushFlagged => {
+                        let slot = owned.pop().unwrap();
+                        set.push_flagged(slot);
+                        model.idle.insert(slot);
+                        None
+                    }
+                    Op::SetWaiting(waiting) => {
+                        set.set_waiting(waiting);
+                        model.waiting = waiting;
+                        None
+                    }
+                    Op::Claim(slot) => {
+                        let slot = SlotId(slot % u32::try_from(room).unwrap());
+                        let claimed = set.claim(slot);
+                        prop_assert_eq!(claimed, model.idle.remove(&slot));
+                        if claimed { owned.push(slot) }
+                        None
+                    }
+                    Op::Grow(slots) => {
+                        set.grow(slots);
+                        owned.extend((room..slots).map(|s| SlotId(u32::try_from(s).unwrap())));
+                        room = room.max(slots);
+                        None
+                    }
+                    Op::Close => {
+                        set.close();
+                        model.closed = true;
+                        None
+                    }
+                };
+                if let Some((slot, refused)) = popped {
+                    prop_assert_eq!(slot.is_none(), refused || model.idle.is_empty());
+                    if let Some(slot) = slot {
+                        prop_assert!(model.idle.remove(&slot), "{slot:?} was idle");
+                        owned.push(slot);
+                    }
+                }
+                prop_assert_eq!(set.len(), model.idle.len());
+                prop_assert!(set.snapshot().into_iter().eq(model.idle.iter().rev().copied()));
+                prop_assert_eq!(set.is_closed(), model.closed);
+            }
+        }
+    }
+
+    #[test]
+    fn a_thread_finds_what_lies_in_other_lanes() {
+        let set = IdleSet::new(64, 8);
+        for id in 0..64 {
+            set.push(SlotId(id)).unwrap();
+        }
+        for _ in 0..64 {
+            assert!(set.pop().is_some());
+        }
+        assert_eq!(set.pop(), None);
     }
 }

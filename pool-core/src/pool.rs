@@ -250,6 +250,7 @@ impl<M: Manager, R: Runtime> Pool<M, R> {
         let surplus = {
             let mut ledger = core.ledger.lock();
             ledger.target = target;
+            core.idle.grow(target);
             let surplus = ledger.surplus();
             core.hot.surplus.store(surplus > 0, Relaxed);
             surplus

@@ -122,10 +122,6 @@ pub struct Script {
 
 impl Script {
     /// A server that does everything at once and well.
-    #[expect(
-        clippy::new_ret_no_self,
-        reason = "a script is always shared with its manager"
-    )]
     pub fn new() -> Arc<Self> {
         Arc::new(Self {
             connect: Steps::new(),

@@ -1,0 +1,314 @@
+//! The pool rows of the bars: ours beside bb8, deadpool and the floors, in one process and in
+//! rotated rounds, each bar met or declared missed.
+//!
+//! `cargo bench -p pool-core --bench bars`. Ratios count, not times; a wide range says that the
+//! machine was busy. `--test` runs each workload once, as a smoke test.
+
+#![expect(clippy::print_stdout, reason = "a report is what this program is for")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a benchmark reads the real clock"
+)]
+#![expect(
+    clippy::cast_precision_loss,
+    reason = "figures are shown with three digits"
+)]
+
+mod contenders;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use contenders::{Bb8, Contender, Deadpool, FloorA, FloorB, Ours, Setting};
+
+/// One workload over one contender; gives the figure of one round.
+type Measure<'a> = Box<dyn Fn() -> f64 + 'a>;
+
+struct Row {
+    name: &'static str,
+    median: f64,
+    least: f64,
+    most: f64,
+}
+
+fn main() {
+    let smoke = std::env::args().any(|arg| arg == "--test");
+    let rounds = if smoke { 1 } else { 7 };
+    let scale = if smoke { 1 } else { 40 };
+    let mut missed = 0;
+    println!("pool-core beside its peers: medians of {rounds} rotated rounds (least to most)\n");
+    for setting in [Setting::Tuned, Setting::Equal] {
+        let rows = compare(
+            &format!("get + drop, 1 task, {setting:?} (ns)"),
+            rounds,
+            vec![
+                (Ours::NAME, alone::<Ours>(setting, scale)),
+                (Bb8::NAME, alone::<Bb8>(setting, scale)),
+                (Deadpool::NAME, alone::<Deadpool>(setting, scale)),
+                (FloorA::NAME, alone::<FloorA>(setting, scale)),
+                (FloorB::NAME, alone::<FloorB>(setting, scale)),
+            ],
+        );
+        let peer = of(&rows, "bb8").min(of(&rows, "deadpool"));
+        missed += bar(
+            "to the best peer",
+            of(&rows, "pool-core") / peer,
+            0.25,
+            true,
+        );
+        if setting == Setting::Tuned {
+            let floor = of(&rows, "floor B");
+            missed += bar("to floor B", of(&rows, "pool-core") / floor, 2.0, true);
+        }
+    }
+    let threads = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    println!(
+        "gauge: two cores do {:.2} times the work of one\n",
+        parallelism()
+    );
+    for (yields, bars) in [(0, [1.0, 2.5, 2.5]), (1, [1.1, 1.1, 1.1])] {
+        for (size, bound) in [1, 8, 32].into_iter().zip(bars) {
+            for tasks in [8, 64, 512] {
+                let rows = compare(
+                    &format!("size {size}, {tasks} tasks, {yields} yields held (ops/s)"),
+                    rounds.min(3),
+                    vec![
+                        (
+                            Ours::NAME,
+                            crowd::<Ours>(&threads, size, tasks, yields, scale),
+                        ),
+                        (
+                            Bb8::NAME,
+                            crowd::<Bb8>(&threads, size, tasks, yields, scale),
+                        ),
+                        (
+                            Deadpool::NAME,
+                            crowd::<Deadpool>(&threads, size, tasks, yields, scale),
+                        ),
+                        (
+                            FloorA::NAME,
+                            crowd::<FloorA>(&threads, size, tasks, yields, scale),
+                        ),
+                    ],
+                );
+                let ratio = of(&rows, "pool-core") / of(&rows, "floor A");
+                missed += bar("to floor A", ratio, bound, false);
+            }
+        }
+    }
+    for setting in [Setting::Tuned, Setting::Equal] {
+        let rows = compare(
+            &format!("512 tasks on 16, {setting:?}: p99 of a get (us)"),
+            rounds.min(5),
+            vec![
+                (Ours::NAME, tail::<Ours>(&threads, setting, scale)),
+                (Bb8::NAME, tail::<Bb8>(&threads, setting, scale)),
+                (Deadpool::NAME, tail::<Deadpool>(&threads, setting, scale)),
+                (FloorA::NAME, tail::<FloorA>(&threads, setting, scale)),
+            ],
+        );
+        let ours = of(&rows, "pool-core");
+        missed += match setting {
+            Setting::Tuned => bar("to floor A", ours / of(&rows, "floor A"), 1.0, true),
+            Setting::Equal => bar("to deadpool", ours / of(&rows, "deadpool"), 0.75, true),
+        };
+    }
+    println!("{missed} bars missed");
+}
+
+/// One task, nothing in its way.
+fn alone<C: Contender>(setting: Setting, scale: u32) -> Measure<'static> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let pool = runtime.block_on(async { C::new(8, setting) });
+    Box::new(move || {
+        let count = scale * 5_000;
+        runtime.block_on(async {
+            for _ in 0..100 {
+                drop(pool.get().await);
+            }
+            let start = Instant::now();
+            for _ in 0..count {
+                drop(std::hint::black_box(pool.get().await));
+            }
+            start.elapsed().as_nanos() as f64 / f64::from(count)
+        })
+    })
+}
+
+/// Many tasks on two threads for a time; gives operations per second.
+fn crowd<C: Contender>(
+    runtime: &tokio::runtime::Runtime,
+    size: usize,
+    tasks: usize,
+    yields: usize,
+    scale: u32,
+) -> Measure<'_> {
+    Box::new(move || {
+        let pool = runtime.block_on(async { C::new(size, Setting::Tuned) });
+        let took = Duration::from_millis(u64::from(scale) * 5);
+        let total = Arc::new(AtomicU64::new(0));
+        run_for(runtime, tasks, took, |stop| {
+            let (pool, total) = (pool.clone(), total.clone());
+            async move {
+                let mut count = 0;
+                while !stop.load(Relaxed) {
+                    let held = pool.get().await;
+                    for _ in 0..yields {
+                        tokio::task::yield_now().await;
+                    }
+                    drop(held);
+                    count += 1;
+                    // A budget of its own: a task that never waits must let others run.
+                    if count % 64 == 0 {
+                        tokio::task::yield_now().await;
+                    }
+                }
+                total.fetch_add(count, Relaxed);
+            }
+        });
+        total.load(Relaxed) as f64 / took.as_secs_f64()
+    })
+}
+
+/// 512 tasks on 16 connections, each held over a yield: the 99th percentile of a get.
+fn tail<C: Contender>(
+    runtime: &tokio::runtime::Runtime,
+    setting: Setting,
+    scale: u32,
+) -> Measure<'_> {
+    Box::new(move || {
+        let pool = runtime.block_on(async { C::new(16, setting) });
+        let times = Arc::new(std::sync::Mutex::new(Vec::new()));
+        run_for(
+            runtime,
+            512,
+            Duration::from_millis(u64::from(scale) * 10),
+            |stop| {
+                let (pool, times) = (pool.clone(), times.clone());
+                async move {
+                    let mut own = Vec::new();
+                    while !stop.load(Relaxed) {
+                        let start = Instant::now();
+                        let held = pool.get().await;
+                        own.push(start.elapsed());
+                        tokio::task::yield_now().await;
+                        drop(held);
+                    }
+                    times.lock().expect("no panics").append(&mut own);
+                }
+            },
+        );
+        let mut times = times.lock().expect("no panics");
+        times.sort_unstable();
+        let p99 = times
+            .get(times.len() * 99 / 100)
+            .copied()
+            .unwrap_or_default();
+        p99.as_nanos() as f64 / 1000.0
+    })
+}
+
+/// Runs tasks until the time is up, and waits for them.
+fn run_for<F: Future<Output = ()> + Send + 'static>(
+    runtime: &tokio::runtime::Runtime,
+    tasks: usize,
+    time: Duration,
+    task: impl Fn(Arc<AtomicBool>) -> F,
+) {
+    let stop = Arc::new(AtomicBool::new(false));
+    runtime.block_on(async {
+        let tasks: Vec<_> = (0..tasks)
+            .map(|_| tokio::spawn(task(stop.clone())))
+            .collect();
+        tokio::time::sleep(time).await;
+        stop.store(true, Relaxed);
+        for task in tasks {
+            task.await.expect("no task panics");
+        }
+    });
+}
+
+/// How much more two threads do than one.
+fn parallelism() -> f64 {
+    let work = || {
+        let start = Instant::now();
+        let mut sum = 0_u64;
+        for i in 0..50_000_000_u64 {
+            sum = std::hint::black_box(sum.wrapping_mul(31).wrapping_add(i));
+        }
+        start.elapsed().as_secs_f64()
+    };
+    let one = work();
+    let two = std::thread::scope(|scope| {
+        let other = scope.spawn(work);
+        let own = work();
+        own.max(other.join().expect("no panics"))
+    });
+    2.0 * one / two
+}
+
+fn compare(title: &str, rounds: usize, contenders: Vec<(&'static str, Measure<'_>)>) -> Vec<Row> {
+    println!("{title}");
+    let mut figures = vec![Vec::new(); contenders.len()];
+    for round in 0..rounds {
+        for turn in 0..contenders.len() {
+            let index = (turn + round) % contenders.len();
+            figures[index].push(contenders[index].1());
+        }
+    }
+    let rows: Vec<_> = contenders
+        .iter()
+        .zip(figures)
+        .map(|((name, _), mut figures)| {
+            figures.sort_by(f64::total_cmp);
+            let (least, most) = (figures[0], figures[figures.len() - 1]);
+            Row {
+                name,
+                median: figures[figures.len() / 2],
+                least,
+                most,
+            }
+        })
+        .collect();
+    for Row {
+        name,
+        median,
+        least,
+        most,
+    } in &rows
+    {
+        println!("  {name:<10} {median:>14.1}   ({least:.1} to {most:.1})");
+    }
+    rows
+}
+
+fn of(rows: &[Row], name: &str) -> f64 {
+    rows.iter()
+        .find(|row| row.name == name)
+        .expect("the contender ran")
+        .median
+}
+
+/// Prints a bar; gives 1 if it was missed.
+fn bar(to: &str, ratio: f64, bound: f64, at_most: bool) -> u32 {
+    let met = if at_most {
+        ratio <= bound
+    } else {
+        ratio >= bound
+    };
+    let (sign, word) = (
+        if at_most { "<=" } else { ">=" },
+        if met { "met" } else { "MISSED" },
+    );
+    println!("  => {ratio:.3} {to}, bar {sign} {bound}: {word}\n");
+    u32::from(!met)
+}
