@@ -46,7 +46,7 @@
 //! | feature | one line |
 //! |---|---|
 //! | (always) | `prometheus_text(&registry.collect(now))` |
-//! | `http` | `let endpoint = Endpoint::loopback(9187).token(token).serve(registry)?;` |
+//! | `http` (default) | `let endpoint = Endpoint::loopback(9187).token(token).serve(registry)?;` |
 //! | `prometheus-client` | `prometheus_registry.register_collector(Box::new(Collector::new(registry)));` |
 //! | `metrics` | `let bridge = metrics_bridge(registry, Duration::from_secs(10))?;` |
 //! | `opentelemetry` | `observe(&meter, registry);` |

@@ -123,7 +123,7 @@ impl PoolRecorder {
         class
     }
 
-    /// Adds everything recorded to `pool`, and to its peaks where those are lower.
+    /// Adds the counts and classes to those of `pool`, raises its peaks, and sets its times and age.
     pub fn add_to(&self, pool: &mut PoolSnapshot, now: Instant) {
         let started = *self.started.lock().unwrap_or_else(PoisonError::into_inner);
         pool.age = now.saturating_duration_since(started);

@@ -1,6 +1,7 @@
 //! Sources of numbers, and a report of what they all say.
 
 use std::fmt;
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -70,7 +71,8 @@ impl Registry {
         })
     }
 
-    /// Asks every source, in the order of registration. No lock is held meanwhile.
+    /// Asks every source, in the order of registration. No lock is held meanwhile, and a source
+    /// that panics costs its own numbers alone: it counts among the [dropped](Report::dropped).
     pub fn collect(&self, now: Instant) -> Report {
         let sources = self
             .sources
@@ -80,7 +82,10 @@ impl Registry {
             .clone();
         let mut report = Report::default();
         for (_, source) in sources {
-            source.collect(now, &mut report);
+            let asked = AssertUnwindSafe(|| source.collect(now, &mut report));
+            if panic::catch_unwind(asked).is_err() {
+                report.dropped += 1;
+            }
         }
         report
     }
@@ -145,7 +150,8 @@ pub struct Report {
     pub health: Vec<HealthSnapshot>,
     /// The retry policies.
     pub retries: Vec<RetrySnapshot>,
-    /// Snapshots and classes left out because there were more than the report may hold.
+    /// Snapshots and classes left out because there were more than the report may hold, and
+    /// sources that panicked.
     pub dropped: u64,
 }
 

@@ -1,9 +1,5 @@
 //! A planted secret appears in no log line, no error, no `Debug` and no page.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "only differences between dates count"
-)]
 #![cfg(all(feature = "http", feature = "tracing", feature = "serde"))]
 
 mod common;
@@ -74,6 +70,10 @@ impl Subscriber for Log {
 }
 
 #[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "only differences between dates count"
+)]
 fn a_secret_is_shown_nowhere() {
     let now = Instant::now();
     let source = Guarded {

@@ -61,3 +61,22 @@ fn a_full_registry_refuses_and_has_room_again_after_a_drop() {
     registrations.pop();
     assert!(registry.register(source).is_ok());
 }
+
+struct Broken;
+
+impl Source for Broken {
+    fn collect(&self, _now: Instant, _report: &mut Report) {
+        panic!("a source of a test")
+    }
+}
+
+#[test]
+fn a_source_that_panics_costs_its_own_numbers_alone() {
+    let registry = Registry::new();
+    let _broken = registry.register(Arc::new(Broken)).unwrap();
+    let _well = registry
+        .register(Arc::new(Named("well", Registry::new())))
+        .unwrap();
+    let report = registry.collect(Instant::now());
+    assert_eq!((report.pools.len(), report.dropped), (1, 1));
+}

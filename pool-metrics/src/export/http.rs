@@ -71,9 +71,13 @@ impl Endpoint {
                 .spawn(move || {
                     let (listener, registry, token) = &*shared;
                     while !stop.load(Ordering::Acquire) {
-                        if let Ok((stream, _)) = listener.accept() {
+                        match listener.accept() {
                             // A reader that went away is its own problem.
-                            _ = answer(stream, registry, token.as_deref(), &stop);
+                            Ok((stream, _)) => {
+                                _ = answer(stream, registry, token.as_deref(), &stop)
+                            }
+                            // No file descriptor is left, most likely: wait for one to be closed.
+                            Err(_) => thread::park_timeout(Duration::from_millis(50)),
                         }
                     }
                 })?;
@@ -118,9 +122,14 @@ impl Drop for Serving {
                 SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
             });
         }
-        for thread in self.threads.drain(..) {
-            // Each thread leaves `accept` once, by a connection of ours or of anyone.
-            if TcpStream::connect_timeout(&address, PATIENCE).is_ok() {
+        // Each thread leaves `accept` by one connection, and nobody knows which takes which: so
+        // all are made before any thread is waited for.
+        let woken = (0..self.threads.len())
+            .filter(|_| TcpStream::connect_timeout(&address, PATIENCE).is_ok())
+            .count();
+        if woken == self.threads.len() {
+            for thread in self.threads.drain(..) {
+                // A panic in a thread was reported by the panic hook.
                 _ = thread.join();
             }
         }

@@ -277,7 +277,7 @@ pub(super) const METRICS: &[Metric] = &[
         Gauge,
         "pool_metrics_dropped",
         "{snapshot}",
-        "Snapshots and classes left out of this report because there were too many.",
+        "Snapshots and classes left out of this report because there were too many, and sources that failed to answer.",
         Report(|report, emit| emit.count(report.dropped)),
     ),
 ];
