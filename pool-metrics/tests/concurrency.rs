@@ -39,7 +39,7 @@ fn a_snapshot_shows_only_what_happened_and_never_goes_back() {
             });
         }
         let mut earlier = snapshot();
-        while earlier.created < THREADS * EVENTS {
+        while begun.load(Ordering::SeqCst) < THREADS * EVENTS {
             let later = snapshot();
             let begun = begun.load(Ordering::SeqCst);
             assert!(later.created <= begun && later.acquired.total() <= begun);
