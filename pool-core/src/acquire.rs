@@ -2,32 +2,34 @@
 
 use std::future::poll_fn;
 use std::panic::Location;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::task::{Context, Poll, Waker};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use crate::core::Core;
 use crate::guard::Pooled;
 use crate::lease::{Examined, Lease, Unfit};
-use crate::ledger::Wakes;
 use crate::options::GetOptions;
-use crate::queue::{Refusal, Turn, WaiterId};
+use crate::queue::Refusal;
 use crate::runtime::{Runtime, Timer};
 use crate::slot::Holder;
-use crate::stats::add;
+use crate::waiter::Waiter;
 use crate::within::within;
-use crate::{Config, Error, ErrorKind, Event, Manager, Sample, Stage, Verdict, WhenSuspended};
+use crate::{CloseReason, Error, ErrorKind, Event, Manager, Sample, Stage, Verdict};
 
 /// An acquire that could not be served on the spot. Counted as begun; unless it comes to an end,
 /// as cancelled.
-struct Attempt<M: Manager, R: Runtime> {
-    core: Arc<Core<M, R>>,
-    config: Arc<Config>,
+struct Attempt<'a, M: Manager, R: Runtime> {
+    core: &'a Arc<Core<M, R>>,
+    options: &'a GetOptions,
     site: &'static Location<'static>,
     started: Instant,
-    deadline: Instant,
+    deadline: Option<Instant>,
     settled: bool,
+    /// Has been served before, with a connection that turned out to be dead: it is first in line.
+    first: bool,
     /// A stage in which a connection turned out not to answer.
     silent: Option<Stage>,
 }
@@ -55,14 +57,35 @@ impl<M: Manager, R: Runtime> Core<M, R> {
         if !self.work.alive() {
             self.start_maintenance();
         }
-        let idle = self.next_idle(options);
-        if let Some((lease, Examined::Ready)) = idle {
-            match self.lend(lease, true, site) {
-                Some(pooled) => return Ok(pooled),
-                None => return self.acquire_slowly(timer, options, site, None).await,
+        let (mut lease, examined) = match self.next_idle(options) {
+            Some(idle) => idle,
+            None => return Attempt::new(self, options, site).run(timer, None).await,
+        };
+        let mut attempt = None;
+        if let Examined::Work { reset, check } = examined {
+            let unfit = {
+                let mut work = pin!(lease.prepare(timer, reset, check, options, None));
+                match poll_fn(|cx| Poll::Ready(work.as_mut().poll(cx))).await {
+                    Poll::Ready(result) => result.err(),
+                    Poll::Pending => {
+                        attempt = Some(Attempt::new(self, options, site));
+                        work.await.err()
+                    }
+                }
+            };
+            if let Some(unfit) = unfit {
+                let attempt = attempt.unwrap_or_else(|| Attempt::new(self, options, site));
+                return attempt.run(timer, Some((lease, unfit))).await;
             }
         }
-        self.acquire_slowly(timer, options, site, idle).await
+        match (self.lend(lease, attempt.is_none(), site), attempt) {
+            (Some(pooled), None) => Ok(pooled),
+            (Some(pooled), Some(attempt)) => Ok(attempt.succeed(pooled)),
+            (None, attempt) => {
+                let attempt = attempt.unwrap_or_else(|| Attempt::new(self, options, site));
+                attempt.run(timer, None).await
+            }
+        }
     }
 
     /// The warmest idle connection that is not known to be unfit.
@@ -70,72 +93,25 @@ impl<M: Manager, R: Runtime> Core<M, R> {
         loop {
             let mut lease = Lease::new(self.clone(), self.idle.pop()?);
             match lease.examine(options) {
-                Examined::Dead(reason) => self.discard(lease, reason),
+                Examined::Dead(reason) => self.discard(
+                    lease,
+                    Unfit {
+                        reason,
+                        silent: None,
+                    },
+                ),
                 examined => return Some((lease, examined)),
             }
         }
     }
 
-    /// Closes an idle connection that a look has found unfit.
-    fn discard(self: &Arc<Self>, lease: Lease<M, R>, reason: crate::CloseReason) {
-        match reason {
-            crate::CloseReason::Broken => lease.retire_dead(Unfit {
-                reason,
-                silent: None,
-            }),
-            reason => lease.retire(reason),
-        }
-    }
-
-    async fn acquire_slowly<T: Timer>(
-        self: &Arc<Self>,
-        timer: &T,
-        options: &GetOptions,
-        site: &'static Location<'static>,
-        idle: Option<(Lease<M, R>, Examined)>,
-    ) -> Result<Pooled<M, R>, Error<M::Error>> {
-        let mut attempt = Attempt::new(self, options, site);
-        let mut next = idle;
-        let mut served_before = false;
-        loop {
-            if served_before && self.now() >= attempt.deadline {
-                let kind = ErrorKind::Timeout(attempt.silent.unwrap_or(Stage::Connect));
-                return Err(attempt.fail(kind));
+    /// Closes a connection that was found unfit, and draws the conclusions.
+    fn discard(self: &Arc<Self>, lease: Lease<M, R>, unfit: Unfit) {
+        match unfit.reason {
+            CloseReason::Broken | CloseReason::Invalid | CloseReason::ResetFailed => {
+                lease.retire_dead(unfit);
             }
-            let (mut lease, examined) = match next.take() {
-                Some(next) => next,
-                None => {
-                    let lease = attempt.wait(timer, options, served_before).await?;
-                    served_before = true;
-                    (lease, Examined::Ready)
-                }
-            };
-            let examined = match examined {
-                Examined::Ready => lease.examine(options),
-                known => known,
-            };
-            let unfit = match examined {
-                Examined::Ready => None,
-                Examined::Dead(reason) => {
-                    self.discard(lease, reason);
-                    continue;
-                }
-                Examined::Work { reset, check } => lease
-                    .prepare(timer, reset, check, options, Some(attempt.deadline))
-                    .await
-                    .err(),
-            };
-            let Some(unfit) = unfit else {
-                match self.lend(lease, false, site) {
-                    Some(pooled) => return Ok(attempt.succeed(pooled)),
-                    None => continue,
-                }
-            };
-            lease.retire_dead(unfit);
-            attempt.silent = unfit.silent;
-            served_before = true;
-            // What is idle comes before what would have to be waited for, for one who is first.
-            next = self.next_idle(options);
+            reason => lease.retire(reason),
         }
     }
 
@@ -154,7 +130,7 @@ impl<M: Manager, R: Runtime> Core<M, R> {
                 .events
                 .guard("on_checkout", || hook(&mut entry.connection, &info));
             if verdict != Some(Verdict::Keep) {
-                lease.retire(crate::CloseReason::Rejected);
+                lease.retire(CloseReason::Rejected);
                 return None;
             }
         }
@@ -192,98 +168,116 @@ impl<M: Manager, R: Runtime> Core<M, R> {
             self.events.emit(Event::NestedAcquire { site, holds });
         }
     }
-
-    /// Takes a connection or a place in the queue.
-    fn park(self: &Arc<Self>, first: bool) -> Result<Parked<M, R>, ErrorKind> {
-        let config = self.config();
-        let mut ledger = self.ledger.lock();
-        if ledger.closed {
-            return Err(ErrorKind::Closed);
-        }
-        if ledger.suspended {
-            if config.when_suspended == WhenSuspended::Refuse {
-                return Err(ErrorKind::Suspended);
-            }
-        } else if first || ledger.queue.next().is_none() {
-            if let Some(slot) = ledger.claim().or_else(|| self.idle.pop_or_wait()) {
-                self.settle(&mut ledger);
-                drop(ledger);
-                return Ok(Parked::Served(Lease::new(self.clone(), slot)));
-            }
-        }
-        let full = !first && ledger.queue.len() >= config.max_waiters;
-        let others = self.idle.len() + ledger.connecting + ledger.closing;
-        ledger.peak_leased = ledger
-            .peak_leased
-            .max(ledger.occupied.saturating_sub(others));
-        let waiter = (!full).then(|| ledger.queue.join(Waker::noop().clone(), first));
-        self.settle(&mut ledger);
-        drop(ledger);
-        match waiter {
-            Some(id) => {
-                self.work.hurry();
-                Ok(Parked::Waiting(Waiter {
-                    core: self.clone(),
-                    id: Some(id),
-                }))
-            }
-            None => Err(ErrorKind::QueueFull),
-        }
-    }
 }
 
-enum Parked<M: Manager, R: Runtime> {
-    Served(Lease<M, R>),
-    Waiting(Waiter<M, R>),
-}
-
-impl<M: Manager, R: Runtime> Attempt<M, R> {
-    fn new(core: &Arc<Core<M, R>>, options: &GetOptions, site: &'static Location<'static>) -> Self {
-        add(&core.counters.queued);
-        let config = core.config();
+impl<'a, M: Manager, R: Runtime> Attempt<'a, M, R> {
+    /// Counts the acquire as one that has to wait.
+    fn new(
+        core: &'a Arc<Core<M, R>>,
+        options: &'a GetOptions,
+        site: &'static Location<'static>,
+    ) -> Self {
         let started = core.now();
-        let deadline = started + options.timeout.unwrap_or(config.acquire_timeout);
-        let deadline = options
-            .deadline
-            .map_or(deadline, |given| given.min(deadline));
+        let deadline = options.deadline_from(started, core.hot.acquire_timeout());
+        core.ledger.lock().tally.begun += 1;
         Self {
-            core: core.clone(),
-            config,
+            core,
+            options,
             site,
             started,
             deadline,
             settled: false,
+            first: false,
             silent: None,
         }
     }
 
-    /// Waits in the queue for a connection.
-    async fn wait<T: Timer>(
-        &mut self,
+    /// Goes by the queue, after discarding `unfit`, until a connection is fit to be lent.
+    async fn run<T: Timer>(
+        mut self,
         timer: &T,
-        options: &GetOptions,
-        first: bool,
-    ) -> Result<Lease<M, R>, Error<M::Error>> {
-        let mut waiter = match self.core.park(first) {
-            Ok(Parked::Served(lease)) => return Ok(lease),
-            Ok(Parked::Waiting(waiter)) => waiter,
-            Err(kind) => return Err(self.fail(kind)),
-        };
-        if self.core.hot.leak_report.load(Relaxed) {
-            self.core.report_nested(self.site);
+        unfit: Option<(Lease<M, R>, Unfit)>,
+    ) -> Result<Pooled<M, R>, Error<M::Error>> {
+        let core = self.core;
+        if let Some((lease, unfit)) = unfit {
+            self.discard(lease, unfit)?;
         }
-        let limit = options.wait_timeout.or(self.config.wait_timeout);
-        let until = limit.map_or(self.deadline, |limit| {
-            self.deadline.min(self.core.now() + limit)
-        });
-        let turn = within(timer, || until, poll_fn(|cx| waiter.poll(cx))).await;
-        match turn {
-            Ok(Turn::Offered(slot, _)) => Ok(Lease::new(self.core.clone(), slot)),
-            Ok(Turn::Refused(Refusal { kind, cause })) => {
-                self.settle(kind);
-                Err(self.core.error(kind, self.waited(), cause))
+        loop {
+            // What is idle comes before what would have to be waited for, for one who is first.
+            let idle = if self.first {
+                core.next_idle(self.options)
+            } else {
+                None
+            };
+            let (mut lease, examined) = match idle {
+                Some(idle) => idle,
+                None => {
+                    let mut lease = self.wait(timer).await?;
+                    let examined = lease.examine(self.options);
+                    (lease, examined)
+                }
+            };
+            let unfit = match examined {
+                Examined::Ready => None,
+                Examined::Dead(reason) => Some(Unfit {
+                    reason,
+                    silent: None,
+                }),
+                Examined::Work { reset, check } => lease
+                    .prepare(timer, reset, check, self.options, self.deadline)
+                    .await
+                    .err(),
+            };
+            match unfit {
+                Some(unfit) => self.discard(lease, unfit)?,
+                None => match core.lend(lease, false, self.site) {
+                    Some(pooled) => return Ok(self.succeed(pooled)),
+                    None => self.first = true,
+                },
             }
-            Ok(Turn::Waiting | Turn::Absent) => unreachable!("a waiter's poll ends with an answer"),
+        }
+    }
+
+    /// Closes a connection that was not fit; gives up when the time is up.
+    fn discard(&mut self, lease: Lease<M, R>, unfit: Unfit) -> Result<(), Error<M::Error>> {
+        self.core.discard(lease, unfit);
+        self.silent = unfit.silent;
+        self.first = true;
+        if self
+            .deadline
+            .is_some_and(|deadline| self.core.now() >= deadline)
+        {
+            let stage = unfit.silent.unwrap_or(Stage::Connect);
+            return Err(self.fail(ErrorKind::Timeout(stage)));
+        }
+        Ok(())
+    }
+
+    /// Waits in the queue for a connection.
+    async fn wait<T: Timer>(&mut self, timer: &T) -> Result<Lease<M, R>, Error<M::Error>> {
+        let core = self.core;
+        let mut waiter = Waiter::new(core, self.first);
+        let wait_timeout = self
+            .options
+            .wait_timeout
+            .or_else(|| core.hot.wait_timeout());
+        let (site, deadline) = (self.site, self.deadline);
+        let until = || {
+            if core.hot.leak_report.load(Relaxed) {
+                core.report_nested(site);
+            }
+            wait_timeout
+                .map(|limit| core.now() + limit)
+                .into_iter()
+                .chain(deadline)
+                .min()
+        };
+        match within(timer, until, poll_fn(|cx| waiter.poll(cx))).await {
+            Ok(Ok(slot)) => Ok(Lease::new(core.clone(), slot)),
+            Ok(Err(Refusal { kind, cause })) => {
+                self.settle(kind);
+                Err(core.error(kind, self.waited(), cause))
+            }
             Err(_) => match waiter.leave() {
                 // An offer that came together with the end of the time is taken.
                 Some(lease) => Ok(lease),
@@ -306,9 +300,8 @@ impl<M: Manager, R: Runtime> Attempt<M, R> {
 
     fn succeed(mut self, pooled: Pooled<M, R>) -> Pooled<M, R> {
         self.settled = true;
-        add(&self.core.counters.waited);
         let took = self.waited();
-        self.core.counters.acquire.record(took);
+        self.core.counters.waited(took);
         self.core.events.sample(Sample::Acquire, took);
         pooled
     }
@@ -321,7 +314,7 @@ impl<M: Manager, R: Runtime> Attempt<M, R> {
 
     fn settle(&mut self, kind: ErrorKind) {
         self.settled = true;
-        self.core.counters.fail(kind);
+        self.core.ledger.lock().tally.fail(kind);
     }
 
     fn waited(&self) -> Duration {
@@ -329,86 +322,11 @@ impl<M: Manager, R: Runtime> Attempt<M, R> {
     }
 }
 
-impl<M: Manager, R: Runtime> Drop for Attempt<M, R> {
+impl<M: Manager, R: Runtime> Drop for Attempt<'_, M, R> {
     fn drop(&mut self) {
         if !self.settled {
-            add(&self.core.counters.cancelled);
+            self.core.ledger.lock().tally.cancelled += 1;
         }
-    }
-}
-
-/// A place in the queue; leaving it passes on what was offered.
-struct Waiter<M: Manager, R: Runtime> {
-    core: Arc<Core<M, R>>,
-    id: Option<WaiterId>,
-}
-
-impl<M: Manager, R: Runtime> Waiter<M, R> {
-    fn poll(&mut self, cx: &Context<'_>) -> Poll<Turn<M::Error>> {
-        let id = self.id.expect("a waiter is not polled after its answer");
-        let core = &self.core;
-        // Cloned before the lock is taken and dropped after: wakers are user code.
-        let waker = cx.waker().clone();
-        let mut stale = None;
-        let mut ledger = core.ledger.lock();
-        let served = match ledger.queue.turn(id) {
-            Turn::Offered(..) | Turn::Refused(_) => true,
-            Turn::Waiting | Turn::Absent if ledger.suspended => false,
-            Turn::Waiting | Turn::Absent => {
-                let slot = ledger.claim().or_else(|| core.idle.pop_flagged());
-                if let Some(slot) = slot {
-                    // Answered as an offer that is taken in the same breath.
-                    stale = ledger.queue.serve(id, Turn::Offered(slot, core.epoch));
-                }
-                slot.is_some()
-            }
-        };
-        let (turn, replaced) = if served {
-            let (turn, waker) = ledger.queue.remove(id);
-            (Some(turn), waker)
-        } else {
-            (None, ledger.queue.polled(id, waker))
-        };
-        let wanted = ledger.wanted_connects(core.idle.len()) > 0;
-        core.settle(&mut ledger);
-        drop(ledger);
-        drop((replaced, stale));
-        if turn.is_some() {
-            self.id = None;
-        }
-        if wanted {
-            core.start_connects();
-        }
-        turn.map_or(Poll::Pending, Poll::Ready)
-    }
-
-    /// Leaves the queue; takes what had been offered, if anything.
-    fn leave(&mut self) -> Option<Lease<M, R>> {
-        let id = self.id.take()?;
-        let mut wakes = Wakes::default();
-        let (turn, waker) = {
-            let mut ledger = self.core.ledger.lock();
-            let (turn, waker) = ledger.queue.remove(id);
-            if !matches!(turn, Turn::Offered(..)) {
-                // The wake-up for free capacity may have gone to this waiter.
-                ledger.on_vacancy(&mut wakes);
-            }
-            self.core.settle(&mut ledger);
-            (turn, waker)
-        };
-        drop(waker);
-        wakes.wake();
-        match turn {
-            Turn::Offered(slot, _) => Some(Lease::new(self.core.clone(), slot)),
-            _ => None,
-        }
-    }
-}
-
-impl<M: Manager, R: Runtime> Drop for Waiter<M, R> {
-    fn drop(&mut self) {
-        // The lease, if any, goes to the next waiter.
-        drop(self.leave());
     }
 }
 

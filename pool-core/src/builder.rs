@@ -105,8 +105,8 @@ impl<M: Manager, R: Runtime> Builder<M, R> {
     }
 
     /// Sets [`Config::acquire_timeout`].
-    pub fn acquire_timeout(mut self, timeout: Duration) -> Self {
-        self.config.acquire_timeout = timeout;
+    pub fn acquire_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.config.acquire_timeout = timeout.into();
         self
     }
 

@@ -94,7 +94,7 @@ impl<M: Manager, R: Runtime> Core<M, R> {
             slot,
         };
         let close = AssertUnwindSafe(async { self.manager.close(connection, reason).await });
-        let until = || self.now() + self.config().close_timeout;
+        let until = || Some(self.now() + self.config().close_timeout);
         // Two layers: the close may panic when polled and, cut short, when dropped.
         let closed = within(&self.runtime, until, close.catch_unwind());
         if !matches!(
@@ -117,7 +117,7 @@ impl<M: Manager, R: Runtime> Core<M, R> {
             ledger.drain.push(waker);
             Poll::Pending
         });
-        within(&self.runtime, || until, drained).await.is_ok()
+        within(&self.runtime, || Some(until), drained).await.is_ok()
     }
 
     /// Closes the pool and reports what is left after `grace`.

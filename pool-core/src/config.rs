@@ -18,7 +18,7 @@ pub struct Config {
     /// How many idle connections are kept ready. Default: 0.
     pub min_idle: usize,
     /// The time for a whole acquire, whatever its stages do. Default: 30 s.
-    pub acquire_timeout: Duration,
+    pub acquire_timeout: Option<Duration>,
     /// The time that an acquire may wait for others to return a connection. Default: none but the
     /// total.
     pub wait_timeout: Option<Duration>,
@@ -99,7 +99,7 @@ impl Config {
             name: "pool".into(),
             max_size,
             min_idle: 0,
-            acquire_timeout: Duration::from_secs(30),
+            acquire_timeout: Some(Duration::from_secs(30)),
             wait_timeout: None,
             connect_timeout: Duration::from_secs(5),
             validate_timeout: Duration::from_secs(1),
@@ -146,7 +146,7 @@ impl Config {
             "must not be above max_size",
         );
         let durations = [
-            ("acquire_timeout", Some(self.acquire_timeout)),
+            ("acquire_timeout", self.acquire_timeout),
             ("wait_timeout", self.wait_timeout),
             ("connect_timeout", Some(self.connect_timeout)),
             ("validate_timeout", Some(self.validate_timeout)),
@@ -294,7 +294,7 @@ mod tests {
     fn every_violation_is_named_at_once() {
         let mut config = Config::new(0);
         config.min_idle = 3;
-        config.acquire_timeout = Duration::ZERO;
+        config.acquire_timeout = Some(Duration::ZERO);
         config.wait_timeout = Some(Duration::MAX);
         config.lifetime_jitter = f64::NAN;
         config.max_uses = Some(0);

@@ -56,7 +56,7 @@ impl<M: Manager, R: Runtime> Core<M, R> {
         loop {
             let slot = {
                 let mut ledger = self.ledger.lock();
-                if ledger.wanted_connects(self.staying_idle()) == 0 {
+                if ledger.wanted_connects(|| self.staying_idle()) == 0 {
                     return;
                 }
                 ledger.begin_connect()
@@ -276,7 +276,7 @@ async fn connect<M: Manager, R: Runtime>(ticket: Ticket<M, R>) {
             })
         });
         let deadline = ticket.started + timeout;
-        within(&core.runtime, || deadline, until_closed)
+        within(&core.runtime, || Some(deadline), until_closed)
             .await
             .unwrap_or(Outcome::TimedOut)
     };

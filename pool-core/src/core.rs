@@ -20,7 +20,10 @@ use crate::runtime::Runtime;
 use crate::slot::{Entry, Phase, SlotId, SlotTable};
 use crate::stats::{Counters, add};
 use crate::sync::Mutex;
-use crate::{Check, CloseReason, Error, ErrorClass, ErrorKind, Manager, State, Statistics};
+use crate::{
+    Check, CloseReason, Error, ErrorClass, ErrorKind, Manager, Stage, State, Statistics,
+    WhenSuspended,
+};
 
 pub(crate) struct Core<M: Manager, R: Runtime> {
     pub(crate) manager: M,
@@ -58,6 +61,12 @@ pub(crate) struct Hot {
     pub(crate) silent_in_a_row: AtomicU32,
     pub(crate) connected_since: AtomicBool,
     pub(crate) leak_report: AtomicBool,
+    acquire_ns: AtomicU64,
+    wait_ns: AtomicU64,
+    validate_ns: AtomicU64,
+    reset_ns: AtomicU64,
+    pub(crate) max_waiters: AtomicUsize,
+    pub(crate) refuse_suspended: AtomicBool,
     pub(crate) checking: AtomicUsize,
     pub(crate) resetting: AtomicUsize,
 }
@@ -74,6 +83,12 @@ impl Hot {
             silent_in_a_row: AtomicU32::new(0),
             connected_since: AtomicBool::new(false),
             leak_report: AtomicBool::new(false),
+            acquire_ns: AtomicU64::new(0),
+            wait_ns: AtomicU64::new(0),
+            validate_ns: AtomicU64::new(0),
+            reset_ns: AtomicU64::new(0),
+            max_waiters: AtomicUsize::new(0),
+            refuse_suspended: AtomicBool::new(false),
             checking: AtomicUsize::new(0),
             resetting: AtomicUsize::new(0),
         };
@@ -92,6 +107,36 @@ impl Hot {
             .store(config.max_uses.unwrap_or(u64::MAX), Relaxed);
         self.leak_report
             .store(config.leak_report.is_some(), Relaxed);
+        let limits = [
+            (&self.acquire_ns, config.acquire_timeout),
+            (&self.wait_ns, config.wait_timeout),
+            (&self.validate_ns, Some(config.validate_timeout)),
+            (&self.reset_ns, Some(config.reset_timeout)),
+        ];
+        for (cell, limit) in limits {
+            cell.store(limit.map_or(u64::MAX, nanos), Relaxed);
+        }
+        self.max_waiters.store(config.max_waiters, Relaxed);
+        let refuse = config.when_suspended == WhenSuspended::Refuse;
+        self.refuse_suspended.store(refuse, Relaxed);
+    }
+
+    pub(crate) fn acquire_timeout(&self) -> Option<Duration> {
+        limit(&self.acquire_ns)
+    }
+
+    pub(crate) fn wait_timeout(&self) -> Option<Duration> {
+        limit(&self.wait_ns)
+    }
+
+    /// The time for one reset or one check.
+    pub(crate) fn work_timeout(&self, stage: Stage) -> Duration {
+        let cell = if stage == Stage::Reset {
+            &self.reset_ns
+        } else {
+            &self.validate_ns
+        };
+        limit(cell).expect("resets and checks have a limit")
     }
 
     pub(crate) fn check(&self) -> Check {
@@ -125,7 +170,7 @@ impl<M: Manager, R: Runtime> Core<M, R> {
             }
             HandOver::Close(_) => slot.set_phase(Phase::Closing),
         }
-        self.hot.surplus.store(ledger.surplus() > 0, Relaxed);
+        self.publish_surplus(&ledger);
         self.settle(&mut ledger);
         drop(ledger);
         wakes.wake();
@@ -145,7 +190,7 @@ impl<M: Manager, R: Runtime> Core<M, R> {
         {
             let mut ledger = self.ledger.lock();
             ledger.begin_close();
-            self.hot.surplus.store(ledger.surplus() > 0, Relaxed);
+            self.publish_surplus(&ledger);
         }
         self.close_booked(id, entry, reason);
     }
@@ -189,6 +234,15 @@ impl<M: Manager, R: Runtime> Core<M, R> {
                 self.slots.slot(slot).set_phase(Phase::Idle);
                 self.idle.push_flagged(slot);
             }
+        }
+    }
+
+    /// Turns the fast return off while there are too many connections. Under the ledger's lock.
+    pub(crate) fn publish_surplus(&self, ledger: &Ledger<M::Error>) {
+        let surplus = ledger.surplus() > 0;
+        // The line is read at every return; it is written only when the answer changes.
+        if self.hot.surplus.load(Relaxed) != surplus {
+            self.hot.surplus.store(surplus, Relaxed);
         }
     }
 
@@ -309,11 +363,13 @@ impl<M: Manager, R: Runtime> Core<M, R> {
         true
     }
 
-    /// The time; makes the coarse clock agree.
     pub(crate) fn now(&self) -> Instant {
-        let now = self.runtime.now();
+        self.runtime.now()
+    }
+
+    /// Sets the coarse clock.
+    pub(crate) fn set_coarse(&self, now: Instant) {
         self.hot.coarse_ns.store(self.since_epoch(now), Relaxed);
-        now
     }
 
     pub(crate) fn coarse_ns(&self) -> u64 {
@@ -358,8 +414,11 @@ impl<M: Manager, R: Runtime> Core<M, R> {
             .iter()
             .map(|(_, slot)| slot.direct.load(Relaxed))
             .sum();
-        let peak = self.ledger.lock().peak_leased;
-        self.counters.snapshot(direct, peak, self.events.panics())
+        let ledger = self.ledger.lock();
+        let (tally, peak) = (ledger.tally, ledger.peak_leased);
+        drop(ledger);
+        self.counters
+            .snapshot(direct, tally, peak, self.events.panics())
     }
 
     pub(crate) fn error(
@@ -387,6 +446,12 @@ impl<M: Manager, R: Runtime> fmt::Debug for Core<M, R> {
             .field("state", &self.state())
             .finish()
     }
+}
+
+fn limit(cell: &AtomicU64) -> Option<Duration> {
+    Some(cell.load(Relaxed))
+        .filter(|ns| *ns != u64::MAX)
+        .map(Duration::from_nanos)
 }
 
 pub(crate) fn nanos(duration: Duration) -> u64 {

@@ -1,8 +1,9 @@
 //! Ownership of one slot and its connection, from the moment it leaves the idle set.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
-use std::time::Instant;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::{Duration, Instant};
 
 use crate::core::{Core, nanos};
 use crate::options::GetOptions;
@@ -20,6 +21,8 @@ pub(crate) struct Lease<M: Manager, R: Runtime> {
     pub(crate) slot: SlotId,
     pub(crate) entry: Option<Box<Entry<M::Connection>>>,
     working: Option<Stage>,
+    /// The work shows in the books.
+    counted: bool,
 }
 
 /// What a checkout has to do before it can lend the connection.
@@ -49,6 +52,7 @@ impl<M: Manager, R: Runtime> Lease<M, R> {
             slot: id,
             entry,
             working: None,
+            counted: false,
         }
     }
 
@@ -64,6 +68,7 @@ impl<M: Manager, R: Runtime> Lease<M, R> {
             slot,
             entry: Some(entry),
             working: None,
+            counted: false,
         }
     }
 
@@ -112,7 +117,8 @@ impl<M: Manager, R: Runtime> Lease<M, R> {
         Examined::Ready
     }
 
-    /// Resets and checks the connection as asked, each within its time and the total.
+    /// Resets and checks the connection as asked, each within its time and the total; without a
+    /// `deadline`, the total begins when there is something to wait for.
     pub(crate) async fn prepare<T: Timer>(
         &mut self,
         timer: &T,
@@ -121,14 +127,11 @@ impl<M: Manager, R: Runtime> Lease<M, R> {
         options: &GetOptions,
         deadline: Option<Instant>,
     ) -> Result<(), Unfit> {
-        let config = self.core.config();
         if reset {
-            let limit = options.reset_timeout.unwrap_or(config.reset_timeout);
-            self.work(timer, Stage::Reset, limit, deadline).await?;
+            self.work(timer, Stage::Reset, options, deadline).await?;
         }
         if check {
-            let limit = options.validate_timeout.unwrap_or(config.validate_timeout);
-            self.work(timer, Stage::Validate, limit, deadline).await?;
+            self.work(timer, Stage::Validate, options, deadline).await?;
         }
         Ok(())
     }
@@ -138,13 +141,19 @@ impl<M: Manager, R: Runtime> Lease<M, R> {
         &mut self,
         timer: &T,
         stage: Stage,
-        limit: std::time::Duration,
+        options: &GetOptions,
         deadline: Option<Instant>,
     ) -> Result<(), Unfit> {
-        let core = self.core.clone();
-        self.begin_work(stage);
-        let entry = self.entry.as_mut().expect("a lease holds its entry");
-        let connection = &mut entry.connection;
+        self.working = Some(stage);
+        let Self {
+            core,
+            slot,
+            entry,
+            counted,
+            ..
+        } = &mut *self;
+        let core = &**core;
+        let connection = &mut entry.as_mut().expect("a lease holds its entry").connection;
         let mut started = None;
         let future = async {
             match stage {
@@ -152,21 +161,26 @@ impl<M: Manager, R: Runtime> Lease<M, R> {
                 _ => core.manager.is_valid(connection).await,
             }
         };
-        let future = std::panic::AssertUnwindSafe(future).catch_unwind();
+        // Asked only when the server did not answer at once: the books need not show less.
         let until = || {
+            core.count_work(*slot, stage);
+            *counted = true;
             let now = core.now();
             started = Some(now);
-            deadline.map_or(now + limit, |deadline| deadline.min(now + limit))
+            let limit = now + core.work_timeout(stage, options);
+            let total = || options.deadline_from(now, core.hot.acquire_timeout());
+            Some(
+                deadline
+                    .or_else(total)
+                    .map_or(limit, |total| limit.min(total)),
+            )
         };
-        let outcome = within(timer, until, future).await;
+        let outcome = within(timer, until, AssertUnwindSafe(future).catch_unwind()).await;
         self.end_work();
+        let core = &*self.core;
         let took = started.map(|started| core.now().saturating_duration_since(started));
         core.events
             .sample(Sample::Stage(stage), took.unwrap_or_default());
-        let reason = match stage {
-            Stage::Reset => CloseReason::ResetFailed,
-            _ => CloseReason::Invalid,
-        };
         match outcome {
             Ok(Ok(Ok(()))) => {
                 let entry = self.entry.as_mut().expect("a lease holds its entry");
@@ -178,30 +192,15 @@ impl<M: Manager, R: Runtime> Lease<M, R> {
                 core.found_alive();
                 Ok(())
             }
-            Ok(Ok(Err(_))) => {
-                add(&core.counters.validation_failures);
-                Err(Unfit {
-                    reason,
-                    silent: None,
-                })
-            }
+            Ok(Ok(Err(_))) => Err(core.unfit(stage, false)),
             Ok(Err(_)) => {
                 core.events.panicked(match stage {
                     Stage::Reset => "Manager::reset",
                     _ => "Manager::is_valid",
                 });
-                Err(Unfit {
-                    reason,
-                    silent: None,
-                })
+                Err(core.unfit(stage, false))
             }
-            Err(_) => {
-                add(&core.counters.validation_failures);
-                Err(Unfit {
-                    reason,
-                    silent: Some(stage),
-                })
-            }
+            Err(_) => Err(core.unfit(stage, true)),
         }
     }
 
@@ -247,25 +246,18 @@ impl<M: Manager, R: Runtime> Lease<M, R> {
 
     /// Marks the connection as being worked on.
     pub(crate) fn begin_work(&mut self, stage: Stage) {
-        self.end_work();
         self.working = Some(stage);
-        let (phase, gauge) = self.gauge(stage);
-        self.core.slots.slot(self.slot).set_phase(phase);
-        gauge.fetch_add(1, Relaxed);
+        self.counted = true;
+        self.core.count_work(self.slot, stage);
     }
 
     /// The work ended, well or badly.
     pub(crate) fn end_work(&mut self) {
-        if let Some(stage) = self.working.take() {
-            self.gauge(stage).1.fetch_sub(1, Relaxed);
+        let stage = self.working.take();
+        if std::mem::take(&mut self.counted) {
+            let stage = stage.expect("only work is counted");
+            self.core.gauge(stage).fetch_sub(1, Relaxed);
             self.core.slots.slot(self.slot).set_phase(Phase::Leased);
-        }
-    }
-
-    fn gauge(&self, stage: Stage) -> (Phase, &std::sync::atomic::AtomicUsize) {
-        match stage {
-            Stage::Reset => (Phase::Resetting, &self.core.hot.resetting),
-            _ => (Phase::Checking, &self.core.hot.checking),
         }
     }
 
@@ -299,6 +291,42 @@ impl<M: Manager, R: Runtime> Lease<M, R> {
 }
 
 impl<M: Manager, R: Runtime> Core<M, R> {
+    fn count_work(&self, slot: SlotId, stage: Stage) {
+        self.slots.slot(slot).set_phase(match stage {
+            Stage::Reset => Phase::Resetting,
+            _ => Phase::Checking,
+        });
+        self.gauge(stage).fetch_add(1, Relaxed);
+    }
+
+    fn gauge(&self, stage: Stage) -> &AtomicUsize {
+        match stage {
+            Stage::Reset => &self.hot.resetting,
+            _ => &self.hot.checking,
+        }
+    }
+
+    fn work_timeout(&self, stage: Stage, options: &GetOptions) -> Duration {
+        let own = match stage {
+            Stage::Reset => options.reset_timeout,
+            _ => options.validate_timeout,
+        };
+        own.unwrap_or_else(|| self.hot.work_timeout(stage))
+    }
+
+    /// Counts a stage that failed.
+    fn unfit(&self, stage: Stage, silent: bool) -> Unfit {
+        add(&self.counters.validation_failures);
+        let reason = match stage {
+            Stage::Reset => CloseReason::ResetFailed,
+            _ => CloseReason::Invalid,
+        };
+        Unfit {
+            reason,
+            silent: silent.then_some(stage),
+        }
+    }
+
     /// Whether a returned connection may go on.
     fn judge(
         &self,

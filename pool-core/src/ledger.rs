@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use crate::CloseReason;
 use crate::queue::{Discipline, Queue, Refusal, Turn, WaiterId};
 use crate::slot::SlotId;
+use crate::stats::Tally;
 
 /// What is guarded by the pool's lock.
 #[derive(Debug)]
@@ -29,6 +30,7 @@ pub(crate) struct Ledger<E> {
     pub(crate) occupied: usize,
     pub(crate) connecting: usize,
     pub(crate) closing: usize,
+    pub(crate) tally: Tally,
     /// The most slots that were ever lent at once, as seen when somebody had to wait or at a tick.
     pub(crate) peak_leased: usize,
     vacant: Vec<SlotId>,
@@ -95,6 +97,7 @@ impl<E> Ledger<E> {
             occupied: 0,
             connecting: 0,
             closing: 0,
+            tally: Tally::default(),
             peak_leased: 0,
             vacant: Vec::new(),
             fresh: 0,
@@ -112,11 +115,11 @@ impl<E> Ledger<E> {
     ///
     /// Never more than there are waiters not yet served plus what is missing of the minimum, and
     /// never above the target or the number that may run at once.
-    pub(crate) fn wanted_connects(&self, idle: usize) -> usize {
-        if self.closed || self.suspended {
+    pub(crate) fn wanted_connects(&self, idle: impl FnOnce() -> usize) -> usize {
+        if self.occupied >= self.target || self.closed || self.suspended {
             return 0;
         }
-        let wanted = self.queue.unserved() + self.min_idle.saturating_sub(idle + self.warming);
+        let wanted = self.queue.unserved() + self.min_idle.saturating_sub(idle() + self.warming);
         wanted
             .saturating_sub(self.connecting + self.claimable.len())
             .min(self.target.saturating_sub(self.occupied))
@@ -169,6 +172,12 @@ impl<E> Ledger<E> {
         self.occupied -= 1;
         self.vacant.push(slot);
         self.on_vacancy(wakes);
+    }
+
+    /// How many connections are lent, when so many are idle.
+    pub(crate) fn lent(&self, idle: usize) -> usize {
+        self.occupied
+            .saturating_sub(idle + self.connecting + self.closing)
     }
 
     /// How many connections are above the target and not being closed yet.

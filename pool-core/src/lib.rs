@@ -43,11 +43,14 @@ mod queue;
 mod random;
 mod run;
 pub mod runtime;
+#[cfg(all(test, any(loom, feature = "shuttle")))]
+mod schedules;
 mod slot;
 mod stats;
 mod sync;
 #[cfg(feature = "test-util")]
 pub mod testing;
+mod waiter;
 mod within;
 
 pub use boxed::BoxManager;

@@ -22,7 +22,6 @@ use crate::ledger::Wakes;
 use crate::options::GetOptions;
 use crate::runtime::{Runtime, Task};
 use crate::slot::SlotId;
-use crate::stats::add;
 use crate::sync::Mutex;
 use crate::{CloseReason, Config, Event, Manager};
 
@@ -161,6 +160,7 @@ impl<M: Manager, R: Runtime> Core<M, R> {
 
     /// One look at everything. Says when the next is due.
     fn tick(self: &Arc<Self>, now: Instant) -> Instant {
+        self.set_coarse(now);
         let config = self.config();
         let mut wakes = Wakes::default();
         let (revoked, waiting) = {
@@ -170,10 +170,7 @@ impl<M: Manager, R: Runtime> Core<M, R> {
                 ledger.connect_at = None;
             }
             self.settle(&mut ledger);
-            let others = self.idle.len() + ledger.connecting + ledger.closing;
-            ledger.peak_leased = ledger
-                .peak_leased
-                .max(ledger.occupied.saturating_sub(others));
+            ledger.peak_leased = ledger.peak_leased.max(ledger.lent(self.idle.len()));
             (revoked, ledger.queue.unserved() > 0)
         };
         wakes.wake();
@@ -303,7 +300,6 @@ async fn reset<M: Manager, R: Runtime>(mut lease: Lease<M, R>) {
         .await;
     if let Err(unfit) = result {
         lease.retire(unfit.reason);
-        add(&core.counters.validation_failures);
     }
 }
 

@@ -39,6 +39,12 @@ impl GetOptions {
         Self::default()
     }
 
+    /// When an acquire that began at `now` ends.
+    pub(crate) fn deadline_from(&self, now: Instant, timeout: Option<Duration>) -> Option<Instant> {
+        let timed = self.timeout.or(timeout).map(|timeout| now + timeout);
+        [timed, self.deadline].into_iter().flatten().min()
+    }
+
     /// The time for the whole acquire, in place of the pool's.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);

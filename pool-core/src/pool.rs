@@ -222,7 +222,7 @@ impl<M: Manager, R: Runtime> Pool<M, R> {
             timeout,
         };
         let connect = core.manager.connect(context);
-        match crate::within::within(&core.runtime, || core.now() + timeout, connect).await {
+        match crate::within::within(&core.runtime, || Some(core.now() + timeout), connect).await {
             Ok(result) => result.map_err(Some),
             Err(_) => Err(None),
         }
@@ -251,9 +251,8 @@ impl<M: Manager, R: Runtime> Pool<M, R> {
             let mut ledger = core.ledger.lock();
             ledger.target = target;
             core.idle.grow(target);
-            let surplus = ledger.surplus();
-            core.hot.surplus.store(surplus > 0, Relaxed);
-            surplus
+            core.publish_surplus(&ledger);
+            ledger.surplus()
         };
         // Coldest first. One that is returned meanwhile may be among the surplus too: giving each
         // back through the ledger closes exactly as many as are left.

@@ -1,6 +1,7 @@
 //! What a pool is doing and what it has done.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 use crate::latency::{Histogram, Latency};
 use crate::{CloseReason, ErrorKind};
@@ -107,14 +108,29 @@ impl Statistics {
     }
 }
 
+/// The acquires that were not served on the spot; kept under the ledger's lock, which they take
+/// anyway.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Tally {
+    pub(crate) begun: u64,
+    pub(crate) timed_out: u64,
+    pub(crate) cancelled: u64,
+    pub(crate) failed: u64,
+}
+
+impl Tally {
+    pub(crate) fn fail(&mut self, kind: ErrorKind) {
+        if matches!(kind, ErrorKind::Timeout(_)) {
+            self.timed_out += 1;
+        } else {
+            self.failed += 1;
+        }
+    }
+}
+
 /// The counters of everything that is not on the fast path.
 #[derive(Debug)]
 pub(crate) struct Counters {
-    pub(crate) queued: AtomicU64,
-    pub(crate) waited: AtomicU64,
-    pub(crate) timed_out: AtomicU64,
-    pub(crate) cancelled: AtomicU64,
-    pub(crate) failed: AtomicU64,
     pub(crate) created: AtomicU64,
     pub(crate) connects: AtomicU64,
     pub(crate) connect_errors: AtomicU64,
@@ -122,18 +138,13 @@ pub(crate) struct Counters {
     pub(crate) validation_failures: AtomicU64,
     pub(crate) sweeps: AtomicU64,
     pub(crate) revoked: AtomicU64,
-    pub(crate) acquire: Histogram,
+    acquire: Histogram,
     closed: [AtomicU64; CloseReason::ALL.len()],
 }
 
 impl Counters {
     pub(crate) fn new() -> Self {
         Self {
-            queued: AtomicU64::new(0),
-            waited: AtomicU64::new(0),
-            timed_out: AtomicU64::new(0),
-            cancelled: AtomicU64::new(0),
-            failed: AtomicU64::new(0),
             created: AtomicU64::new(0),
             connects: AtomicU64::new(0),
             connect_errors: AtomicU64::new(0),
@@ -150,23 +161,27 @@ impl Counters {
         add(&self.closed[reason as usize]);
     }
 
-    pub(crate) fn fail(&self, kind: ErrorKind) {
-        add(if matches!(kind, ErrorKind::Timeout(_)) {
-            &self.timed_out
-        } else {
-            &self.failed
-        });
+    /// An acquire that had to wait was served.
+    pub(crate) fn waited(&self, took: Duration) {
+        self.acquire.record(took);
     }
 
-    pub(crate) fn snapshot(&self, direct: u64, peak_leased: usize, panics: u64) -> Statistics {
+    pub(crate) fn snapshot(
+        &self,
+        direct: u64,
+        tally: Tally,
+        peak_leased: usize,
+        panics: u64,
+    ) -> Statistics {
         let read = |counter: &AtomicU64| counter.load(Relaxed);
+        let acquire = self.acquire.snapshot(direct);
         Statistics {
-            started: direct + read(&self.queued),
+            started: direct + tally.begun,
             direct,
-            waited: read(&self.waited),
-            timed_out: read(&self.timed_out),
-            cancelled: read(&self.cancelled),
-            failed: read(&self.failed),
+            waited: acquire.count() - direct,
+            timed_out: tally.timed_out,
+            cancelled: tally.cancelled,
+            failed: tally.failed,
             created: read(&self.created),
             connects: read(&self.connects),
             connect_errors: read(&self.connect_errors),
@@ -176,7 +191,7 @@ impl Counters {
             revoked: read(&self.revoked),
             panics,
             peak_leased: peak_leased as u64,
-            acquire: self.acquire.snapshot(direct),
+            acquire,
             closed: std::array::from_fn(|i| read(&self.closed[i])),
         }
     }

@@ -12,10 +12,10 @@ use crate::runtime::Timer;
 pub(crate) struct Elapsed;
 
 /// Runs `future` until the time that `deadline` gives; it is asked only if the future does not
-/// finish at once.
+/// finish at once. `None` is no deadline.
 pub(crate) async fn within<T: Timer, F: Future>(
     timer: &T,
-    deadline: impl FnOnce() -> Instant,
+    deadline: impl FnOnce() -> Option<Instant>,
     future: F,
 ) -> Result<F::Output, Elapsed> {
     let mut future = pin!(future);
@@ -25,14 +25,13 @@ pub(crate) async fn within<T: Timer, F: Future>(
         if let Poll::Ready(output) = future.as_mut().poll(cx) {
             return Poll::Ready(Ok(output));
         }
-        if let Some(deadline) = deadline.take() {
-            sleep.set(Some(timer.sleep_until(deadline())));
+        if let Some(deadline) = deadline.take().and_then(|deadline| deadline()) {
+            sleep.set(Some(timer.sleep_until(deadline)));
         }
-        let sleep = sleep
-            .as_mut()
-            .as_pin_mut()
-            .expect("the sleep was set above");
-        sleep.poll(cx).map(|()| Err(Elapsed))
+        match sleep.as_mut().as_pin_mut() {
+            Some(sleep) => sleep.poll(cx).map(|()| Err(Elapsed)),
+            None => Poll::Pending,
+        }
     })
     .await
 }
