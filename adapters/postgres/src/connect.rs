@@ -93,14 +93,20 @@ impl Connector {
     pub(crate) async fn connect(&self, limit: Duration) -> Result<PgConnection, Error> {
         let mut last = None;
         let hosts = &self.config.hosts;
-        for (host, tls) in hosts.iter().zip(&self.tls) {
-            let share = limit / u32::try_from(hosts.len()).unwrap_or(u32::MAX);
-            let limit = self.config.connect_timeout.unwrap_or(share).min(limit);
-            let attempt = timeout(limit, self.connect_to(host, tls, limit)).await;
-            match attempt.unwrap_or_else(|_| {
-                let host = host.clone();
-                Err(Error::Silent { host, limit })
-            }) {
+        let share = limit / u32::try_from(hosts.len()).unwrap_or(u32::MAX);
+        for (i, (host, tls)) in hosts.iter().zip(&self.tls).enumerate() {
+            // The last may take what is left; its end is the pool's to call and to count.
+            let own = (i + 1 < hosts.len()).then_some(share);
+            let own = self.config.connect_timeout.or(own);
+            let attempt = self.connect_to(host, tls, own.unwrap_or(share));
+            let result = match own {
+                Some(limit) => timeout(limit, attempt).await.unwrap_or_else(|_| {
+                    let host = host.clone();
+                    Err(Error::Silent { host, limit })
+                }),
+                None => attempt.await,
+            };
+            match result {
                 Ok(connection) => return Ok(connection),
                 Err(error) => {
                     let over = error.class() == pool_core::ErrorClass::Permanent;

@@ -7,13 +7,14 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use bytes::Buf;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{
-    Client, Error as PgError, Row, SimpleQueryMessage, Statement, ToStatement, Transaction,
-    TransactionBuilder,
+    Client, CopyInSink, Error as PgError, Row, SimpleQueryMessage, Statement, ToStatement,
+    Transaction, TransactionBuilder,
 };
 
 use crate::config::{Pooler, Reset};
@@ -192,6 +193,29 @@ impl PgConnection {
         self.counted(self.client.batch_execute(sql)).await
     }
 
+    /// As [`Client::copy_in`], from the text of the statement.
+    ///
+    /// When the server refuses the COPY itself, rather than its data, the driver loses count of the
+    /// answers (0.7.18); this connection is then closed, and not lent again.
+    ///
+    /// # Errors
+    ///
+    /// Those of the driver and the server.
+    pub async fn copy_in<U>(&self, sql: &str) -> Result<CopyInSink<U>, PgError>
+    where
+        U: Buf + Send + 'static,
+    {
+        let entered = self.counted(async {
+            let statement = self.client.prepare(sql).await?;
+            let sink = self.client.copy_in(&statement).await;
+            if sink.is_err() {
+                self.traffic.spoil();
+            }
+            sink
+        });
+        entered.await
+    }
+
     /// Asks the server to give up what this connection is doing, and waits until it has been told.
     /// The statement, unless it was faster, ends with 57014.
     ///
@@ -207,6 +231,10 @@ impl PgConnection {
     /// Why the connection ended, if the server or the network ended it.
     pub fn ended(&self) -> Option<&PgError> {
         self.ended.get()
+    }
+
+    pub(crate) fn has_broken(&self) -> bool {
+        self.client.is_closed() || self.traffic.is_spoiled()
     }
 
     /// Whether something is left from the last user that must not reach the next.

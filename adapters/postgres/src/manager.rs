@@ -61,7 +61,7 @@ impl Manager for PgManager {
     }
 
     fn has_broken(&self, connection: &mut PgConnection) -> bool {
-        connection.is_closed()
+        connection.has_broken()
     }
 
     fn needs_reset(&self, connection: &mut PgConnection) -> bool {

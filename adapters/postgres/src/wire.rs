@@ -28,6 +28,8 @@ pub(crate) struct Traffic {
     used: AtomicBool,
     /// The server has answered that it has no TLS.
     no_tls: AtomicBool,
+    /// The driver has lost count of the answers.
+    spoiled: AtomicBool,
 }
 
 impl Traffic {
@@ -48,6 +50,16 @@ impl Traffic {
     /// Forgets that the connection was used.
     pub(crate) fn rest(&self) {
         self.used.store(false, Relaxed);
+    }
+
+    pub(crate) fn is_spoiled(&self) -> bool {
+        self.spoiled.load(Relaxed)
+    }
+
+    /// Ends the connection, as an answer could reach the wrong request: after a refused COPY the
+    /// driver sends a second Sync, which the server answers and the driver does not expect.
+    pub(crate) fn spoil(&self) {
+        self.spoiled.store(true, Relaxed);
     }
 
     pub(crate) fn has_no_tls(&self) -> bool {
@@ -85,6 +97,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
         let before = buf.filled().len();
         let result = ready!(Pin::new(&mut this.stream).poll_read(cx, buf));
         this.watch.on_read(&buf.filled()[before..]);
+        if this.watch.traffic.is_spoiled() {
+            buf.set_filled(before);
+            return Poll::Ready(Err(io::Error::other(
+                "a refused COPY has been answered twice",
+            )));
+        }
         Poll::Ready(result)
     }
 }
@@ -168,6 +186,7 @@ impl Watch {
                     // During a COPY the server has ignored the first Sync and answers this one.
                     if !(after_copy && self.copying) {
                         self.expect(Request::Extended { closes, after_copy });
+                        self.spoil_if_answered_twice();
                     }
                 }
                 Frame::Message(tag, _) => {
@@ -193,10 +212,29 @@ impl Watch {
                     if let Some(answered) = self.expected.pop_front() {
                         self.count(answered, u32::wrapping_sub);
                     }
+                    self.spoil_if_answered_twice();
                 }
                 Frame::Message(b'G', _) => self.on_copy_in(),
                 _ => {}
             }
+        }
+    }
+
+    /// The Sync after a COPY's data is next in line: the server has answered the first one, as it
+    /// has never entered the COPY, and will answer this one too.
+    fn spoil_if_answered_twice(&self) {
+        let next = self.expected.front();
+        let after_copy = |next: &Request| {
+            matches!(
+                next,
+                Request::Extended {
+                    after_copy: true,
+                    ..
+                }
+            )
+        };
+        if next.is_some_and(after_copy) {
+            self.traffic.spoil();
         }
     }
 
@@ -358,6 +396,15 @@ mod tests {
 
     /// Plays `parts` in chunks of `size` bytes and gives (pending, status).
     fn play(parts: &[Vec<(Way, Vec<u8>)>], size: usize) -> (u32, u8) {
+        let traffic = traffic_of(parts, size);
+        (traffic.pending.load(Relaxed), traffic.status.load(Relaxed))
+    }
+
+    fn spoils(parts: &[Vec<(Way, Vec<u8>)>]) -> bool {
+        traffic_of(parts, 4).is_spoiled()
+    }
+
+    fn traffic_of(parts: &[Vec<(Way, Vec<u8>)>], size: usize) -> Arc<Traffic> {
         let traffic = Arc::new(Traffic::default());
         let mut watch = Watch::new(traffic.clone());
         for (way, bytes) in login().iter().chain(parts.iter().flatten()) {
@@ -368,7 +415,7 @@ mod tests {
                 }
             }
         }
-        (traffic.pending.load(Relaxed), traffic.status.load(Relaxed))
+        traffic
     }
 
     #[test]
@@ -409,14 +456,29 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_given_up_early_is_counted_by_what_the_server_did() {
+    fn a_copy_given_up_early_has_one_answer_if_it_was_entered() {
         let sent = tags(Out, "BESfS");
-        let entered = [sent.clone(), tags(In, "2G")];
+        let entered = [sent, tags(In, "2G")];
         assert_eq!(play(&entered, 4), (1, b'I'));
         assert_eq!(play(&[&entered[..], &[ready(b'I')]].concat(), 4).0, 0);
-        let refused = [sent, tags(In, "E"), ready(b'I')];
-        assert_eq!(play(&refused, 4), (1, b'I'));
-        assert_eq!(play(&[&refused[..], &[ready(b'I')]].concat(), 4).0, 0);
+        assert!(!spoils(&[&entered[..], &[ready(b'I')]].concat()));
+    }
+
+    #[test]
+    fn a_copy_never_entered_spoils_the_connection() {
+        let (refused, given_up) = ([tags(In, "E"), ready(b'I')].concat(), tags(Out, "fS"));
+        assert!(spoils(&[
+            tags(Out, "BES"),
+            given_up.clone(),
+            refused.clone()
+        ]));
+        assert!(spoils(&[tags(Out, "BES"), refused.clone(), given_up]));
+        assert!(!spoils(&[
+            tags(Out, "BES"),
+            refused,
+            tags(Out, "BES"),
+            ready(b'I')
+        ]));
     }
 
     #[test]
