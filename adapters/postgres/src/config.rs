@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::password::Password;
-use crate::{readonly, url};
+use crate::rules::{self, ConfigErrors};
+use crate::url;
 
 /// How to reach a database, and how its connections are used.
 ///
@@ -316,112 +317,7 @@ impl Config {
     ///
     /// Everything that is wrong, at once.
     pub fn validate(&self) -> Result<(), ConfigErrors> {
-        let mut errors = ConfigErrors(Vec::new());
-        let mut rule = |kept: bool, field, value: &dyn fmt::Debug, rule| {
-            if !kept {
-                errors.push(field, format!("{value:?}"), rule);
-            }
-        };
-        rule(
-            !self.hosts.is_empty(),
-            "hosts",
-            &self.hosts,
-            "must name a server",
-        );
-        for host in &self.hosts {
-            let fits = match host {
-                Host::Tcp { host, .. } => !host.is_empty() && !host.contains('@'),
-                Host::Unix { folder, .. } => folder.is_absolute(),
-            };
-            // Not the value: it may be a piece of a password.
-            let name = "must be a host name, an IP address or the absolute path of a socket's \
-                folder; write `@` in a password as `%40`";
-            rule(fits, "hosts", &"..", name);
-            let (Host::Tcp { port, .. } | Host::Unix { port, .. }) = host;
-            rule(*port > 0, "port", port, "must not be 0");
-        }
-        rule(
-            !self.user.is_empty(),
-            "user",
-            &self.user,
-            "must name a role",
-        );
-        let texts = [
-            ("user", Some(&self.user)),
-            ("database", self.database.as_ref()),
-            ("application_name", self.application_name.as_ref()),
-            ("options", self.options.as_ref()),
-        ];
-        for (field, text) in texts {
-            let fits = text.is_none_or(|text| !text.contains('\0'));
-            rule(fits, field, &text, "must not contain a zero byte");
-        }
-        let millisecond = Duration::from_millis(1);
-        let (probe, count) = match self.keepalive {
-            Some(keepalive) => (
-                Some(keepalive.idle.min(keepalive.interval)),
-                keepalive.count,
-            ),
-            None => (None, 1),
-        };
-        let durations = [
-            ("connect_timeout", self.connect_timeout, millisecond),
-            ("statement_timeout", self.statement_timeout, millisecond),
-            ("tcp_user_timeout", self.tcp_user_timeout, millisecond),
-            ("keepalive", probe, Duration::from_secs(1)),
-        ];
-        let range = "must be at least 1 ms (keepalive: 1 s) and at most 24 days; leave it out for \
-            no limit";
-        for (field, value, least) in durations {
-            let fits = value.is_none_or(|value| (least..=LONGEST).contains(&value));
-            rule(fits, field, &value, range);
-        }
-        rule(
-            (1..=127).contains(&count),
-            "keepalive.count",
-            &count,
-            "must be from 1 to 127",
-        );
-        rule(
-            self.statement_cache <= MOST_STATEMENTS,
-            "statement_cache",
-            &self.statement_cache,
-            "must be at most 100000",
-        );
-        if let Some(sql) = &self.validation_query {
-            let objection = readonly::objection(sql);
-            rule(
-                objection.is_none(),
-                "validation_query",
-                sql,
-                objection.unwrap_or_default(),
-            );
-        }
-        if self.pooler == Pooler::Transaction {
-            rule(
-                self.reset != Reset::Discard,
-                "reset",
-                &self.reset,
-                "must be `rollback` or `none` behind a transaction pooler, whose sessions are \
-                 everybody's",
-            );
-            rule(
-                self.statement_timeout.is_none(),
-                "statement_timeout",
-                &self.statement_timeout,
-                "cannot be set behind a transaction pooler; use ALTER ROLE .. SET \
-                 statement_timeout",
-            );
-        }
-        if self.pooler != Pooler::Direct {
-            rule(
-                self.options.is_none(),
-                "options",
-                &self.options,
-                "are refused by poolers; use ALTER ROLE .. SET",
-            );
-        }
-        errors.or(())
+        rules::check(self)
     }
 
     /// The defaults, without a server and a role.
@@ -507,75 +403,4 @@ impl Default for Keepalive {
     }
 }
 
-/// One setting that breaks a rule.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Violation {
-    /// The name of the field.
-    pub field: String,
-    /// Its value.
-    pub value: String,
-    /// The rule that it breaks, as an instruction.
-    pub rule: &'static str,
-}
-
-/// Every setting that breaks a rule; never empty.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConfigErrors(Vec<Violation>);
-
-impl ConfigErrors {
-    pub(crate) fn new() -> Self {
-        Self(Vec::new())
-    }
-
-    /// The violations, in the order of the fields.
-    pub fn violations(&self) -> &[Violation] {
-        &self.0
-    }
-
-    pub(crate) fn push(&mut self, field: impl Into<String>, value: String, rule: &'static str) {
-        let field = field.into();
-        self.0.push(Violation { field, value, rule });
-    }
-
-    /// Adds those of another check; what is found already is not repeated.
-    pub(crate) fn extend(&mut self, result: Result<(), Self>) {
-        let others = result.err().map(|errors| errors.0).unwrap_or_default();
-        for other in others {
-            if self.0.iter().all(|own| own.field != other.field) {
-                self.0.push(other);
-            }
-        }
-    }
-
-    /// These errors if there are any, else `value`.
-    pub(crate) fn or<T>(self, value: T) -> Result<T, Self> {
-        if self.0.is_empty() {
-            Ok(value)
-        } else {
-            Err(self)
-        }
-    }
-}
-
-impl fmt::Display for ConfigErrors {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("invalid PostgreSQL configuration: ")?;
-        for (i, Violation { field, value, rule }) in self.0.iter().enumerate() {
-            if i > 0 {
-                f.write_str("; ")?;
-            }
-            write!(f, "{field} = {value}: {rule}")?;
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for ConfigErrors {}
-
 pub(crate) const DEFAULT_PORT: u16 = 5432;
-
-/// What fits into the server's 32 bit milliseconds.
-const LONGEST: Duration = Duration::from_millis(i32::MAX as u64);
-
-const MOST_STATEMENTS: usize = 100_000;

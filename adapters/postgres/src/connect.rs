@@ -14,9 +14,10 @@ use tokio_postgres::{CancelToken, Client, SimpleQueryMessage};
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::pki_types::ServerName;
 
-use crate::config::{Config, ConfigErrors, Host, Pooler, SslMode, TargetSessionAttrs};
+use crate::config::{Config, Host, Pooler, SslMode, TargetSessionAttrs};
 use crate::connection::PgConnection;
 use crate::error::Error;
+use crate::rules::ConfigErrors;
 use crate::tls::{self, Tls};
 use crate::wire::{Traffic, Wire};
 

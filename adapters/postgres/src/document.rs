@@ -6,8 +6,9 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, de};
 
 use crate::config::{
-    Config, ConfigErrors, DEFAULT_PORT, Host, Keepalive, Pooler, Reset, SslMode, TargetSessionAttrs,
+    Config, DEFAULT_PORT, Host, Keepalive, Pooler, Reset, SslMode, TargetSessionAttrs,
 };
+use crate::rules::ConfigErrors;
 use crate::{Password, span};
 
 /// The fields of [`Config`], each optional, and `url` for a start.

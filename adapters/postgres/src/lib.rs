@@ -35,19 +35,19 @@ mod error;
 mod manager;
 mod password;
 mod readonly;
+mod rules;
 mod span;
 mod statements;
 mod tls;
 mod url;
 mod wire;
 
-pub use config::{
-    Config, ConfigErrors, Host, Keepalive, Pooler, Reset, SslMode, TargetSessionAttrs, Violation,
-};
+pub use config::{Config, Host, Keepalive, Pooler, Reset, SslMode, TargetSessionAttrs};
 pub use connection::PgConnection;
 pub use error::{Error, classify, classify_state};
 pub use manager::PgManager;
 pub use password::Password;
+pub use rules::{ConfigErrors, Violation};
 pub use tokio_postgres;
 
 /// A pool of connections to PostgreSQL.

@@ -4,10 +4,11 @@ use pool_core::{
     Abandoned, AbortHandle, CloseReason, ConnectContext, ErrorClass, Manager, ResetAt,
 };
 
-use crate::config::{Config, ConfigErrors};
+use crate::config::Config;
 use crate::connect::Connector;
 use crate::connection::PgConnection;
 use crate::error::Error;
+use crate::rules::ConfigErrors;
 
 /// Opens, checks, resets and closes connections to PostgreSQL.
 ///

@@ -4,8 +4,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::config::{
-    Config, ConfigErrors, DEFAULT_PORT, Host, Keepalive, Pooler, Reset, SslMode, TargetSessionAttrs,
+    Config, DEFAULT_PORT, Host, Keepalive, Pooler, Reset, SslMode, TargetSessionAttrs,
 };
+use crate::rules::ConfigErrors;
 use crate::span;
 
 /// Reads a URL; the rules are at [`Config::from_url`].
