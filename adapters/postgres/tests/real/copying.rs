@@ -5,7 +5,7 @@ use std::pin::pin;
 use futures_util::SinkExt;
 use pool_core::CloseReason;
 use pool_postgres::PgConnection;
-use pool_postgres::tokio_postgres::Error;
+use pool_postgres::tokio_postgres::{Client, CopyInSink, Error};
 
 use crate::support::{on_both, polled, until_quiet};
 
@@ -88,6 +88,39 @@ async fn a_copy_refused_before_its_data_gives_nobody_a_wrong_reply() {
             let statistics = pool.statistics();
             assert_eq!(statistics.closed_for(CloseReason::Broken), 10);
             assert_eq!(server.logins().await, statistics.created);
+        },
+    )
+    .await;
+}
+
+/// The driver sends a Sync too many after such a COPY (0.7.18); requests behind it would get the
+/// replies of those before them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_behind_a_refused_copy_get_their_own_reply_or_none() {
+    on_both(
+        |cluster| cluster,
+        async |server| {
+            server.sql("CREATE TABLE theirs (n int)").await;
+            let pool = server.pool(1);
+            for _ in 0..20 {
+                let connection = pool.get().await.unwrap();
+                let client: &Client = &connection;
+                let into = client.prepare("COPY theirs FROM STDIN").await.unwrap();
+                let echo = client.prepare("SELECT $1::int4").await.unwrap();
+                let refused = async {
+                    client
+                        .copy_in(&into)
+                        .await
+                        .map(|sink: CopyInSink<&[u8]>| drop(sink))
+                        .err()
+                };
+                let ask = async |id: i32| client.query_one(&echo, &[&id]).await;
+                let (refused, one, two, three) = tokio::join!(refused, ask(1), ask(2), ask(3));
+                assert!(refused.is_some());
+                for (id, reply) in [(1, one), (2, two), (3, three)] {
+                    assert!(reply.is_err() || reply.is_ok_and(|row| row.get::<_, i32>(0) == id));
+                }
+            }
         },
     )
     .await;

@@ -1,5 +1,6 @@
 //! What one user leaves behind does not reach the next, and a clean return costs nothing.
 
+use pool_postgres::tokio_postgres::Client;
 use pool_postgres::{Config, Reset};
 
 use crate::support::{builder, on_both, until_quiet};
@@ -35,7 +36,8 @@ async fn an_open_transaction_is_rolled_back_and_a_clean_return_sends_nothing() {
             for (turn, begin) in BEGINNINGS.into_iter().enumerate() {
                 let connection = pool.get().await.unwrap();
                 // Past every call of ours: the driver's own client.
-                connection.as_ref().batch_execute(begin).await.unwrap();
+                let client: &Client = &connection;
+                client.batch_execute(begin).await.unwrap();
                 connection
                     .execute("INSERT INTO t VALUES (1)", &[])
                     .await
