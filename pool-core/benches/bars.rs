@@ -34,7 +34,13 @@ struct Row {
 }
 
 fn main() {
-    let smoke = std::env::args().any(|arg| arg == "--test");
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    if let [flag, name, setting, count] = arguments.as_slice() {
+        if flag == "--only" {
+            return run_only(name, setting, count.parse().expect("a count"));
+        }
+    }
+    let smoke = arguments.iter().any(|arg| arg == "--test");
     let rounds = if smoke { 1 } else { 7 };
     let scale = if smoke { 1 } else { 40 };
     let mut missed = 0;
@@ -63,6 +69,8 @@ fn main() {
             missed += bar("to floor B", of(&rows, "pool-core") / floor, 2.0, true);
         }
     }
+    missed += instructions();
+    missed += allocations();
     let threads = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -120,6 +128,107 @@ fn main() {
         };
     }
     println!("{missed} bars missed");
+}
+
+/// Gets and gives back so many times, and nothing else: what callgrind counts.
+fn run_only(name: &str, setting: &str, count: u64) {
+    fn run<C: Contender>(setting: Setting, count: u64) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        runtime.block_on(async {
+            let pool = C::new(8, setting);
+            for _ in 0..count {
+                drop(std::hint::black_box(pool.get().await));
+            }
+        });
+    }
+    let setting = if setting == "Tuned" {
+        Setting::Tuned
+    } else {
+        Setting::Equal
+    };
+    match name {
+        Ours::NAME => run::<Ours>(setting, count),
+        Bb8::NAME => run::<Bb8>(setting, count),
+        Deadpool::NAME => run::<Deadpool>(setting, count),
+        FloorA::NAME => run::<FloorA>(setting, count),
+        _ => run::<FloorB>(setting, count),
+    }
+}
+
+/// Instructions per get + drop, by callgrind: exact, and the same on a busy machine.
+fn instructions() -> u32 {
+    let count = |name: &str, setting: Setting, times: u64| {
+        let output = std::process::Command::new("valgrind")
+            .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+            .arg(std::env::current_exe().expect("this program"))
+            .args(["--only", name, &format!("{setting:?}"), &times.to_string()])
+            .output()
+            .ok()?;
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        let line = text.lines().find(|line| line.contains("Collected :"))?;
+        line.rsplit(' ').next()?.parse::<u64>().ok()
+    };
+    let mut missed = 0;
+    for (setting, bound) in [(Setting::Tuned, 200.0), (Setting::Equal, 300.0)] {
+        println!("instructions per get + drop, {setting:?}");
+        for name in [
+            Ours::NAME,
+            Bb8::NAME,
+            Deadpool::NAME,
+            FloorA::NAME,
+            FloorB::NAME,
+        ] {
+            let (few, many) = (count(name, setting, 1_000), count(name, setting, 11_000));
+            let (Some(few), Some(many)) = (few, many) else {
+                println!("  not counted: valgrind is not installed\n");
+                return 1;
+            };
+            let each = (many - few) as f64 / 10_000.0;
+            println!("  {name:<10} {each:>14.1}");
+            if name == Ours::NAME {
+                missed += bar("instructions", each, bound, true);
+            }
+        }
+        println!();
+    }
+    missed
+}
+
+/// Allocations per get + drop, and per wait in a queue that has been that long before.
+fn allocations() -> u32 {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    println!("allocations");
+    runtime.block_on(async {
+        let pool = Ours::new(1, Setting::Tuned);
+        drop(pool.get().await);
+        let direct = allocation_counter::measure(|| {
+            for _ in 0..1000 {
+                drop(pool.0.try_get());
+            }
+        });
+        let wait = || {
+            let held = pool.0.try_get().expect("it is idle");
+            let mut waiters: Vec<_> = (0..100).map(|_| Box::pin(pool.0.get())).collect();
+            let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+            let count = allocation_counter::measure(|| {
+                for waiter in &mut waiters {
+                    assert!(waiter.as_mut().poll(&mut cx).is_pending());
+                }
+            });
+            drop(waiters);
+            drop(held);
+            count.count_total
+        };
+        wait();
+        bar("per 1000 get + drop", direct.count_total as f64, 0.0, true)
+            + bar("per 100 waits", wait() as f64, 0.0, true)
+    })
 }
 
 /// One task, nothing in its way.

@@ -91,7 +91,7 @@ impl<M: Manager, R: Runtime> Core<M, R> {
     /// The warmest idle connection that is not known to be unfit.
     fn next_idle(self: &Arc<Self>, options: &GetOptions) -> Option<(Lease<M, R>, Examined)> {
         loop {
-            let mut lease = Lease::new(self.clone(), self.idle.pop()?);
+            let mut lease = Lease::new(self, self.idle.pop()?);
             match lease.examine(options) {
                 Examined::Dead(reason) => self.discard(
                     lease,
@@ -122,8 +122,7 @@ impl<M: Manager, R: Runtime> Core<M, R> {
         direct: bool,
         site: &'static Location<'static>,
     ) -> Option<Pooled<M, R>> {
-        let slot = self.slots.slot(lease.slot);
-        let entry = lease.entry.as_mut().expect("a lease holds its entry");
+        let entry = lease.entry_mut();
         if let Some(hook) = &self.hooks.on_checkout {
             let info = entry.info();
             let verdict = self
@@ -135,14 +134,15 @@ impl<M: Manager, R: Runtime> Core<M, R> {
             }
         }
         if direct {
-            slot.direct.store(slot.direct.load(Relaxed) + 1, Relaxed);
+            let direct = &entry.home.slot.direct;
+            direct.store(direct.load(Relaxed) + 1, Relaxed);
         }
         entry.uses += 1;
         if entry.uses & SAMPLED == 0 {
             entry.lent = Some(self.now());
         }
         if self.hot.leak_report.load(Relaxed) {
-            *slot.holder.lock() = Some(Holder {
+            *entry.home.slot.holder.lock() = Some(Holder {
                 site,
                 task: self.runtime.task_id(),
                 connection: entry.id,
@@ -273,7 +273,7 @@ impl<'a, M: Manager, R: Runtime> Attempt<'a, M, R> {
                 .min()
         };
         match within(timer, until, poll_fn(|cx| waiter.poll(cx))).await {
-            Ok(Ok(slot)) => Ok(Lease::new(core.clone(), slot)),
+            Ok(Ok(slot)) => Ok(Lease::new(core, slot)),
             Ok(Err(Refusal { kind, cause })) => {
                 self.settle(kind);
                 Err(core.error(kind, self.waited(), cause))

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 
-use crate::core::{Core, nanos};
+use crate::core::{Core, Home, nanos};
 use crate::gate::Admission;
 use crate::ledger::Wakes;
 use crate::queue::Refusal;
@@ -124,12 +124,12 @@ impl<M: Manager, R: Runtime> Core<M, R> {
 
     /// Puts a connection that was just opened, or that the user gives, into its slot.
     pub(crate) fn entry(
-        &self,
+        self: &Arc<Self>,
         slot: SlotId,
         connection: M::Connection,
         id: u64,
         generation: u64,
-    ) -> Box<Entry<M::Connection>> {
+    ) -> Box<Entry<M::Connection, Home<M, R>>> {
         let now = self.now();
         let now_ns = self.since_epoch(now);
         let config = self.config();
@@ -149,8 +149,14 @@ impl<M: Manager, R: Runtime> Core<M, R> {
         cell.checked_ns.store(now_ns, Relaxed);
         *cell.abort.lock() = abort;
         add(&self.counters.created);
+        let home = Home {
+            core: self.clone(),
+            slot: self.slots.slot(slot).clone(),
+            id: slot,
+        };
         Box::new(Entry {
             connection,
+            home: Arc::new(home),
             id,
             generation,
             created: now,
@@ -179,14 +185,13 @@ impl<M: Manager, R: Runtime> Ticket<M, R> {
             took,
         });
         core.hot.connected_since.store(true, Relaxed);
-        let slot = self.slot;
         core.ledger.lock().connected();
         self.filled = true;
         core.sweep_if_silent(core.config().sweep_after);
         if entry.generation == core.hot.generation.load(Relaxed) {
-            core.give(slot, entry);
+            Core::give(entry);
         } else {
-            core.retire(slot, entry, CloseReason::Cleared);
+            core.retire(entry, CloseReason::Cleared);
         }
         core.start_connects();
     }

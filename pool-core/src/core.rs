@@ -17,7 +17,7 @@ use crate::ledger::{HandOver, Ledger, Wakes};
 use crate::maintenance::Work;
 use crate::queue::Refusal;
 use crate::runtime::Runtime;
-use crate::slot::{Entry, Phase, SlotId, SlotTable};
+use crate::slot::{Entry, Phase, Slot, SlotId, SlotTable};
 use crate::stats::{Counters, add};
 use crate::sync::Mutex;
 use crate::{
@@ -29,7 +29,7 @@ pub(crate) struct Core<M: Manager, R: Runtime> {
     pub(crate) manager: M,
     pub(crate) runtime: R,
     pub(crate) name: Arc<str>,
-    pub(crate) slots: SlotTable<M::Connection>,
+    pub(crate) slots: SlotTable<M::Connection, Home<M, R>>,
     pub(crate) idle: IdleSet,
     pub(crate) ledger: Mutex<Ledger<M::Error>>,
     pub(crate) hot: Hot,
@@ -43,6 +43,13 @@ pub(crate) struct Core<M: Manager, R: Runtime> {
     pub(crate) last_error: Mutex<Option<(Arc<M::Error>, ErrorClass)>>,
     pub(crate) next_id: AtomicU64,
     pub(crate) epoch: Instant,
+}
+
+/// Where an entry belongs; holds the pool in memory while the entry is.
+pub(crate) struct Home<M: Manager, R: Runtime> {
+    pub(crate) core: Arc<Core<M, R>>,
+    pub(crate) slot: Arc<Slot<M::Connection, Self>>,
+    pub(crate) id: SlotId,
 }
 
 /// What the fast path reads: written rarely, each number by itself.
@@ -149,50 +156,58 @@ impl Hot {
 }
 
 impl<M: Manager, R: Runtime> Core<M, R> {
-    /// Gives a usable connection to the first waiter, or makes it idle. The caller owns the slot.
-    pub(crate) fn give(self: &Arc<Self>, id: SlotId, entry: Box<Entry<M::Connection>>) {
-        let slot = self.slots.slot(id);
-        slot.set_phase(Phase::Idle);
-        slot.put(entry);
-        if !self.hot.surplus.load(Relaxed) && self.idle.push(id).is_ok() {
-            return;
+    /// Gives a usable connection to the first waiter, or makes it idle.
+    #[inline]
+    pub(crate) fn give(entry: Box<Entry<M::Connection, Home<M, R>>>) {
+        // The entry goes into the slot before the slot is offered to others, and may be gone the
+        // moment after.
+        let home = entry.home.clone();
+        home.slot.set_phase(Phase::Idle);
+        home.slot.put(entry);
+        if home.core.hot.surplus.load(Relaxed) || home.core.idle.push(home.id).is_err() {
+            home.core.hand_over(&home);
         }
-        slot.set_phase(Phase::Leased);
+    }
+
+    /// Lets the ledger decide what becomes of a connection that lies in its slot.
+    #[cold]
+    fn hand_over(self: &Arc<Self>, home: &Home<M, R>) {
+        home.slot.set_phase(Phase::Leased);
         let now = self.now();
         let mut wakes = Wakes::default();
         let mut ledger = self.ledger.lock();
-        let hand_over = ledger.hand_over(id, now, &mut wakes);
+        let hand_over = ledger.hand_over(home.id, now, &mut wakes);
         match hand_over {
             HandOver::Offered => {}
             HandOver::Idle => {
-                slot.set_phase(Phase::Idle);
-                self.idle.push_flagged(id);
+                home.slot.set_phase(Phase::Idle);
+                self.idle.push_flagged(home.id);
             }
-            HandOver::Close(_) => slot.set_phase(Phase::Closing),
+            HandOver::Close(_) => home.slot.set_phase(Phase::Closing),
         }
         self.publish_surplus(&ledger);
         self.settle(&mut ledger);
         drop(ledger);
         wakes.wake();
         if let HandOver::Close(reason) = hand_over {
-            self.close_booked(id, slot.take(), reason);
+            self.close_booked(home.id, home.slot.take(), reason);
         }
     }
 
-    /// Closes a connection. The caller owns the slot.
+    /// Closes a connection.
+    #[cold]
     pub(crate) fn retire(
         self: &Arc<Self>,
-        id: SlotId,
-        entry: Box<Entry<M::Connection>>,
+        entry: Box<Entry<M::Connection, Home<M, R>>>,
         reason: CloseReason,
     ) {
-        self.slots.slot(id).set_phase(Phase::Closing);
+        entry.home.slot.set_phase(Phase::Closing);
         {
             let mut ledger = self.ledger.lock();
             ledger.begin_close();
             self.publish_surplus(&ledger);
         }
-        self.close_booked(id, entry, reason);
+        self.close_booked(entry.home.id, entry, reason);
     }
 
     /// A slot whose connection is gone is vacant again.
@@ -210,7 +225,7 @@ impl<M: Manager, R: Runtime> Core<M, R> {
     }
 
     /// Tells everybody of a connection that leaves, and gives it up.
-    pub(crate) fn remove(&self, entry: &mut Entry<M::Connection>, reason: CloseReason) {
+    pub(crate) fn remove(&self, entry: &mut Entry<M::Connection, Home<M, R>>, reason: CloseReason) {
         self.counters.close(reason);
         self.events.guard("Manager::on_remove", || {
             self.manager.on_remove(&mut entry.connection, reason);
@@ -282,9 +297,9 @@ impl<M: Manager, R: Runtime> Core<M, R> {
             if self.idle.claim(slot) {
                 let entry = self.slots.slot(slot).take();
                 if entry.generation <= generation {
-                    self.retire(slot, entry, reason);
+                    self.retire(entry, reason);
                 } else {
-                    self.give(slot, entry);
+                    Self::give(entry);
                 }
             }
         }
@@ -353,7 +368,7 @@ impl<M: Manager, R: Runtime> Core<M, R> {
             .into_iter()
             .filter(|slot| self.idle.claim(*slot));
         for slot in idle.chain(orphans) {
-            self.retire(slot, self.slots.slot(slot).take(), CloseReason::PoolClosed);
+            self.retire(self.slots.slot(slot).take(), CloseReason::PoolClosed);
         }
         for (_, slot) in self.slots.iter() {
             slot.connector.wake();

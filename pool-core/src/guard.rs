@@ -59,7 +59,7 @@ impl<M: Manager, R: Runtime> Pooled<M, R> {
             ErrorClass::Broken => self.invalidate(),
             ErrorClass::WrongRole => {
                 self.invalidate();
-                let core = self.lease().core.clone();
+                let core = self.lease().core().clone();
                 core.clear_generation(self.info().generation);
             }
             _ => {}
@@ -84,11 +84,7 @@ impl<M: Manager, R: Runtime> Pooled<M, R> {
 
     /// What the pool knows about the connection.
     pub fn info(&self) -> ConnectionInfo {
-        self.lease()
-            .entry
-            .as_ref()
-            .expect("a lease holds its entry")
-            .info()
+        self.lease().entry().info()
     }
 
     fn lease(&self) -> &Lease<M, R> {
@@ -100,23 +96,14 @@ impl<M: Manager, R: Runtime> Deref for Pooled<M, R> {
     type Target = M::Connection;
 
     fn deref(&self) -> &M::Connection {
-        &self
-            .lease()
-            .entry
-            .as_ref()
-            .expect("a lease holds its entry")
-            .connection
+        &self.lease().entry().connection
     }
 }
 
 impl<M: Manager, R: Runtime> DerefMut for Pooled<M, R> {
     fn deref_mut(&mut self) -> &mut M::Connection {
         let lease = self.lease.as_mut().expect("the guard is in use");
-        &mut lease
-            .entry
-            .as_mut()
-            .expect("a lease holds its entry")
-            .connection
+        &mut lease.entry_mut().connection
     }
 }
 

@@ -72,7 +72,7 @@ impl<C, E> fmt::Debug for Hooks<C, E> {
     }
 }
 
-impl<C> Entry<C> {
+impl<C, H> Entry<C, H> {
     pub(crate) fn info(&self) -> ConnectionInfo {
         ConnectionInfo {
             id: self.id,

@@ -97,9 +97,22 @@ impl IdleSet {
     }
 
     /// Takes a warm idle slot, unless others wait.
+    #[inline]
     pub(crate) fn pop(&self) -> Option<SlotId> {
+        let own = own_lane() & (self.lanes.len() - 1);
+        let lane = &self.lanes[own];
+        if lane.hint.load(Relaxed) == 0 {
+            if let Some(bit) = take(&lane.word, FLAGS) {
+                return Some(self.slot(0, own, bit));
+            }
+        }
+        self.search(own)
+    }
+
+    /// Looks in every word, beginning with those of the lane `own`.
+    #[cold]
+    fn search(&self, own: usize) -> Option<SlotId> {
         let mask = self.lanes.len() - 1;
-        let own = own_lane() & mask;
         let rows = self.rows.load(Acquire);
         for turn in 0..=mask {
             let lane = (own + turn) & mask;
@@ -107,9 +120,7 @@ impl IdleSet {
             for turn in 0..rows {
                 let row = (first + turn) % rows;
                 if let Some(bit) = take(self.word(row, lane), FLAGS) {
-                    if turn > 0 {
-                        self.hint(row, lane);
-                    }
+                    self.hint(row, lane);
                     return Some(self.slot(row, lane, bit));
                 }
             }
@@ -118,6 +129,7 @@ impl IdleSet {
     }
 
     /// Makes a slot idle, unless others wait or the pool is closed.
+    #[inline]
     pub(crate) fn push(&self, slot: SlotId) -> Result<(), Flagged> {
         let (row, lane, bit) = self.place(slot);
         let word = self.word(row, lane);

@@ -5,21 +5,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use crate::core::{Core, nanos};
+use crate::core::{Core, Home, nanos};
 use crate::options::GetOptions;
 use crate::runtime::{Runtime, Timer};
-use crate::slot::{Entry, Phase, SlotId};
+use crate::slot::{Entry, Phase, Slot, SlotId};
 use crate::stats::add;
 use crate::within::within;
-use crate::{Check, CloseReason, Manager, ResetAt, Sample, Stage, Verdict};
+use crate::{Abandoned, Check, CloseReason, Manager, ResetAt, Sample, Stage, Verdict};
 use futures_util::FutureExt;
 
 /// Owns a slot. Dropped while it works on the connection, it closes it, as a half-done exchange
 /// must not reach the next user; dropped otherwise, it gives the connection back untouched.
 pub(crate) struct Lease<M: Manager, R: Runtime> {
-    pub(crate) core: Arc<Core<M, R>>,
-    pub(crate) slot: SlotId,
-    pub(crate) entry: Option<Box<Entry<M::Connection>>>,
+    /// Taken only when the lease ends.
+    entry: Option<Box<Entry<M::Connection, Home<M, R>>>>,
     working: Option<Stage>,
     /// The work shows in the books.
     counted: bool,
@@ -43,40 +42,43 @@ pub(crate) struct Unfit {
 
 impl<M: Manager, R: Runtime> Lease<M, R> {
     /// Takes over a slot that has just left the idle set or was offered.
-    pub(crate) fn new(core: Arc<Core<M, R>>, id: SlotId) -> Self {
-        let slot = core.slots.slot(id);
-        slot.set_phase(Phase::Leased);
-        let entry = Some(slot.take());
-        Self {
-            core,
-            slot: id,
-            entry,
-            working: None,
-            counted: false,
-        }
+    #[inline]
+    pub(crate) fn new(core: &Core<M, R>, id: SlotId) -> Self {
+        Self::adopt(core.slots.slot(id).take())
     }
 
-    /// Takes over a slot together with a connection that was not in it yet.
-    pub(crate) fn adopt(
-        core: Arc<Core<M, R>>,
-        slot: SlotId,
-        entry: Box<Entry<M::Connection>>,
-    ) -> Self {
-        core.slots.slot(slot).set_phase(Phase::Leased);
+    /// Takes over a slot together with its connection, which is not in it.
+    #[inline]
+    pub(crate) fn adopt(entry: Box<Entry<M::Connection, Home<M, R>>>) -> Self {
+        entry.home.slot.set_phase(Phase::Leased);
         Self {
-            core,
-            slot,
             entry: Some(entry),
             working: None,
             counted: false,
         }
     }
 
+    pub(crate) fn entry(&self) -> &Entry<M::Connection, Home<M, R>> {
+        self.entry.as_ref().expect("a lease holds its entry")
+    }
+
+    pub(crate) fn entry_mut(&mut self) -> &mut Entry<M::Connection, Home<M, R>> {
+        self.entry.as_mut().expect("a lease holds its entry")
+    }
+
+    pub(crate) fn core(&self) -> &Arc<Core<M, R>> {
+        &self.entry().home.core
+    }
+
+    fn slot(&self) -> &Slot<M::Connection, Home<M, R>> {
+        &self.entry().home.slot
+    }
+
     /// Looks, without asking the server, whether the connection may be lent.
+    #[inline]
     pub(crate) fn examine(&mut self, options: &GetOptions) -> Examined {
-        let core = &*self.core;
-        let slot = core.slots.slot(self.slot);
-        let entry = self.entry.as_mut().expect("a lease holds its entry");
+        let entry = self.entry_mut();
+        let Home { core, slot, .. } = &*entry.home;
         let check = options.check.unwrap_or_else(|| core.hot.check());
         let (now_ns, check) = match check {
             Check::Always => (core.coarse_ns(), true),
@@ -145,15 +147,12 @@ impl<M: Manager, R: Runtime> Lease<M, R> {
         deadline: Option<Instant>,
     ) -> Result<(), Unfit> {
         self.working = Some(stage);
-        let Self {
-            core,
-            slot,
-            entry,
-            counted,
-            ..
-        } = &mut *self;
-        let core = &**core;
-        let connection = &mut entry.as_mut().expect("a lease holds its entry").connection;
+        let Self { entry, counted, .. } = &mut *self;
+        let entry = &mut **entry.as_mut().expect("a lease holds its entry");
+        let Entry {
+            connection, home, ..
+        } = entry;
+        let Home { core, slot, .. } = &**home;
         let mut started = None;
         let future = async {
             match stage {
@@ -163,7 +162,7 @@ impl<M: Manager, R: Runtime> Lease<M, R> {
         };
         // Asked only when the server did not answer at once: the books need not show less.
         let until = || {
-            core.count_work(*slot, stage);
+            core.count_work(slot, stage);
             *counted = true;
             let now = core.now();
             started = Some(now);
@@ -177,19 +176,15 @@ impl<M: Manager, R: Runtime> Lease<M, R> {
         };
         let outcome = within(timer, until, AssertUnwindSafe(future).catch_unwind()).await;
         self.end_work();
-        let core = &*self.core;
+        let core = self.core();
         let took = started.map(|started| core.now().saturating_duration_since(started));
         core.events
             .sample(Sample::Stage(stage), took.unwrap_or_default());
         match outcome {
             Ok(Ok(Ok(()))) => {
-                let entry = self.entry.as_mut().expect("a lease holds its entry");
-                entry.dirty &= stage != Stage::Reset;
-                core.slots
-                    .slot(self.slot)
-                    .checked_ns
-                    .store(core.coarse_ns(), Relaxed);
+                self.slot().checked_ns.store(core.coarse_ns(), Relaxed);
                 core.found_alive();
+                self.entry_mut().dirty &= stage != Stage::Reset;
                 Ok(())
             }
             Ok(Ok(Err(_))) => Err(core.unfit(stage, false)),
@@ -205,50 +200,52 @@ impl<M: Manager, R: Runtime> Lease<M, R> {
     }
 
     /// Closes the connection.
+    #[cold]
     pub(crate) fn retire(mut self, reason: CloseReason) {
         self.end_work();
-        let entry = self.entry.take().expect("a lease holds its entry");
-        self.core.retire(self.slot, entry, reason);
+        let core = self.core().clone();
+        core.retire(self.end(), reason);
     }
 
     /// Takes the connection out for good.
     pub(crate) fn detach(mut self, reason: CloseReason) -> M::Connection {
-        let mut entry = self.entry.take().expect("a lease holds its entry");
-        self.core.remove(&mut entry, reason);
-        self.core.ledger.lock().begin_close();
-        self.core.vacate(self.slot);
+        let mut entry = self.end();
+        let Home { core, id, .. } = &*entry.home.clone();
+        core.remove(&mut entry, reason);
+        core.ledger.lock().begin_close();
+        core.vacate(*id);
         entry.connection
     }
 
     /// Closes the connection and waits for it. Cancelled, it drops the connection.
     pub(crate) async fn close(mut self, reason: CloseReason) {
-        let mut entry = self.entry.take().expect("a lease holds its entry");
-        self.core.slots.slot(self.slot).set_phase(Phase::Closing);
-        self.core.ledger.lock().begin_close();
-        self.core.remove(&mut entry, reason);
-        self.core
-            .clone()
-            .run_close(self.slot, entry.connection, reason)
-            .await;
+        let mut entry = self.end();
+        let Home { core, slot, id } = &*entry.home.clone();
+        slot.set_phase(Phase::Closing);
+        core.ledger.lock().begin_close();
+        core.remove(&mut entry, reason);
+        core.clone().run_close(*id, entry.connection, reason).await;
     }
 
     /// Closes a connection that was thought to be alive, and draws the conclusions.
+    #[cold]
     pub(crate) fn retire_dead(self, unfit: Unfit) {
-        let core = self.core.clone();
-        let generation = self
-            .entry
-            .as_ref()
-            .expect("a lease holds its entry")
-            .generation;
+        let (core, generation) = (self.core().clone(), self.entry().generation);
         self.retire(unfit.reason);
         core.found_dead(generation, unfit.silent.is_some());
+    }
+
+    /// The lease ends and gives up what it held.
+    #[inline]
+    fn end(&mut self) -> Box<Entry<M::Connection, Home<M, R>>> {
+        self.entry.take().expect("a lease holds its entry")
     }
 
     /// Marks the connection as being worked on.
     pub(crate) fn begin_work(&mut self, stage: Stage) {
         self.working = Some(stage);
         self.counted = true;
-        self.core.count_work(self.slot, stage);
+        self.core().count_work(self.slot(), stage);
     }
 
     /// The work ended, well or badly.
@@ -256,43 +253,44 @@ impl<M: Manager, R: Runtime> Lease<M, R> {
         let stage = self.working.take();
         if std::mem::take(&mut self.counted) {
             let stage = stage.expect("only work is counted");
-            self.core.gauge(stage).fetch_sub(1, Relaxed);
-            self.core.slots.slot(self.slot).set_phase(Phase::Leased);
+            self.core().gauge(stage).fetch_sub(1, Relaxed);
+            self.slot().set_phase(Phase::Leased);
         }
     }
 
     /// A user is done with the connection.
+    #[inline]
     pub(crate) fn release(mut self, mark: Option<CloseReason>, in_operation: bool) {
-        let core = self.core.clone();
-        let mut entry = self.entry.take().expect("a lease holds its entry");
-        let slot = core.slots.slot(self.slot);
-        slot.used_ns.store(core.coarse_ns(), Relaxed);
-        if core.hot.leak_report.load(Relaxed) {
-            *slot.holder.lock() = None;
+        let mut entry = self.end();
+        if let Err(reason) = entry.judge(mark, in_operation) {
+            let core = entry.home.core.clone();
+            core.retire(entry, reason);
+        } else if entry.dirty {
+            Self::give_dirty(entry);
+        } else {
+            Core::give(entry);
         }
-        if let Some(lent) = entry.lent.take() {
-            core.events
-                .sample(Sample::Use, core.now().saturating_duration_since(lent));
+    }
+
+    /// Has a returned connection reset, in the background if that is where it is done.
+    fn give_dirty(entry: Box<Entry<M::Connection, Home<M, R>>>) {
+        let core = entry.home.core.clone();
+        if core.manager.reset_at() != ResetAt::Return {
+            return Core::give(entry);
         }
-        match core.judge(self.slot, &mut entry, mark, in_operation) {
-            Err(reason) => core.retire(self.slot, entry, reason),
-            Ok(()) if entry.dirty && core.manager.reset_at() == ResetAt::Return => {
-                self.entry = Some(entry);
-                self.begin_work(Stage::Reset);
-                if let Err(mut lease) = core.work.push_reset(self) {
-                    // Nobody is there to reset it: the next getter will.
-                    lease.end_work();
-                    drop(lease);
-                }
-            }
-            Ok(()) => core.give(self.slot, entry),
+        let mut lease = Self::adopt(entry);
+        lease.begin_work(Stage::Reset);
+        if let Err(mut lease) = core.work.push_reset(lease) {
+            // Nobody is there to reset it: the next getter will.
+            lease.end_work();
+            drop(lease);
         }
     }
 }
 
 impl<M: Manager, R: Runtime> Core<M, R> {
-    fn count_work(&self, slot: SlotId, stage: Stage) {
-        self.slots.slot(slot).set_phase(match stage {
+    fn count_work(&self, slot: &Slot<M::Connection, Home<M, R>>, stage: Stage) {
+        slot.set_phase(match stage {
             Stage::Reset => Phase::Resetting,
             _ => Phase::Checking,
         });
@@ -326,79 +324,108 @@ impl<M: Manager, R: Runtime> Core<M, R> {
             silent: silent.then_some(stage),
         }
     }
+}
 
-    /// Whether a returned connection may go on.
-    fn judge(
-        &self,
-        slot: SlotId,
-        entry: &mut Entry<M::Connection>,
-        mark: Option<CloseReason>,
-        in_operation: bool,
-    ) -> Result<(), CloseReason> {
+impl<M: Manager, R: Runtime> Entry<M::Connection, Home<M, R>> {
+    /// Whether a returned connection may go on, and whether it has to be reset for that.
+    #[inline]
+    fn judge(&mut self, mark: Option<CloseReason>, in_operation: bool) -> Result<(), CloseReason> {
+        let Self {
+            connection,
+            home,
+            generation,
+            uses,
+            dirty,
+            lent,
+            ..
+        } = &mut *self;
+        let Home { core, slot, .. } = &**home;
+        let now_ns = core.coarse_ns();
+        slot.used_ns.store(now_ns, Relaxed);
+        if core.hot.leak_report.load(Relaxed) {
+            *slot.holder.lock() = None;
+        }
+        if let Some(lent) = lent.take() {
+            core.events
+                .sample(Sample::Use, core.now().saturating_duration_since(lent));
+        }
         if let Some(reason) = mark {
             return Err(reason);
         }
         if in_operation {
-            let what = self
+            let what = core
                 .events
-                .guard("Manager::on_abandoned", || self.manager.on_abandoned());
+                .guard("Manager::on_abandoned", || core.manager.on_abandoned());
             match what.unwrap_or_default() {
-                crate::Abandoned::Discard => return Err(CloseReason::Abandoned),
-                crate::Abandoned::Reset => entry.dirty = true,
-                crate::Abandoned::Keep => {}
+                Abandoned::Discard => return Err(CloseReason::Abandoned),
+                Abandoned::Reset => *dirty = true,
+                Abandoned::Keep => {}
             }
         } else if std::thread::panicking() {
             return Err(CloseReason::UserPanic);
         }
-        let broken = || self.manager.has_broken(&mut entry.connection);
-        if self
+        let broken = || core.manager.has_broken(connection);
+        if core
             .events
             .guard("Manager::has_broken", broken)
             .unwrap_or(true)
         {
             return Err(CloseReason::Broken);
         }
-        if let Some(hook) = &self.hooks.on_return {
-            let info = entry.info();
-            let verdict = self
-                .events
-                .guard("on_return", || hook(&mut entry.connection, &info));
-            if verdict != Some(Verdict::Keep) {
-                return Err(CloseReason::Rejected);
-            }
-        }
-        if entry.generation != self.hot.generation.load(Relaxed) {
+        if *generation != core.hot.generation.load(Relaxed) {
             return Err(CloseReason::Cleared);
         }
-        if self.slots.slot(slot).retire_ns.load(Relaxed) <= self.coarse_ns() {
+        if slot.retire_ns.load(Relaxed) <= now_ns {
             return Err(CloseReason::Expired);
         }
-        if entry.uses >= self.hot.max_uses.load(Relaxed) {
+        if *uses >= core.hot.max_uses.load(Relaxed) {
             return Err(CloseReason::MaxUses);
         }
-        if self.manager.reset_at() != ResetAt::Never && !entry.dirty {
-            let needs = || self.manager.needs_reset(&mut entry.connection);
-            entry.dirty = self
+        if core.manager.reset_at() != ResetAt::Never && !*dirty {
+            let needs = || core.manager.needs_reset(connection);
+            *dirty = core
                 .events
                 .guard("Manager::needs_reset", needs)
                 .unwrap_or(true);
         }
+        if core.hooks.on_return.is_some() {
+            let core = core.clone();
+            return self.ask_hook(&core);
+        }
         Ok(())
+    }
+
+    /// Asks the user's hook whether the connection may go on.
+    #[cold]
+    fn ask_hook(&mut self, core: &Core<M, R>) -> Result<(), CloseReason> {
+        let Some(hook) = &core.hooks.on_return else {
+            return Ok(());
+        };
+        let info = self.info();
+        match core
+            .events
+            .guard("on_return", || hook(&mut self.connection, &info))
+        {
+            Some(Verdict::Keep) => Ok(()),
+            _ => Err(CloseReason::Rejected),
+        }
     }
 }
 
 impl<M: Manager, R: Runtime> Drop for Lease<M, R> {
+    #[inline]
     fn drop(&mut self) {
+        if self.entry.is_none() {
+            return;
+        }
         let working = self.working.is_some();
         self.end_work();
-        let Some(entry) = self.entry.take() else {
-            return;
-        };
+        let core = self.core().clone();
+        let entry = self.end();
         if working {
-            self.core
-                .retire(self.slot, entry, CloseReason::CheckCancelled);
+            core.retire(entry, CloseReason::CheckCancelled);
         } else {
-            self.core.give(self.slot, entry);
+            Core::give(entry);
         }
     }
 }

@@ -243,7 +243,7 @@ impl<M: Manager, R: Runtime> Core<M, R> {
             if (reason.is_none() && !check) || !self.idle.claim(id) {
                 continue;
             }
-            let lease = Lease::new(self.clone(), id);
+            let lease = Lease::new(self, id);
             match reason {
                 Some(reason) => {
                     if expires(&id) {
@@ -282,7 +282,7 @@ impl<M: Manager, R: Runtime> Core<M, R> {
 
 /// Checks an idle connection in the background. Does not count as use.
 async fn keep_alive<M: Manager, R: Runtime>(mut lease: Lease<M, R>) {
-    let core = lease.core.clone();
+    let core = lease.core().clone();
     let result = lease
         .prepare(&core.runtime, false, true, &GetOptions::new(), None)
         .await;
@@ -293,7 +293,7 @@ async fn keep_alive<M: Manager, R: Runtime>(mut lease: Lease<M, R>) {
 
 /// Resets a returned connection.
 async fn reset<M: Manager, R: Runtime>(mut lease: Lease<M, R>) {
-    let core = lease.core.clone();
+    let core = lease.core().clone();
     lease.end_work();
     let result = lease
         .prepare(&core.runtime, true, false, &GetOptions::new(), None)

@@ -203,7 +203,7 @@ impl<M: Manager, R: Runtime> Pool<M, R> {
         core.slots.grow(slot);
         let id = core.next_id.fetch_add(1, Relaxed);
         let entry = core.entry(slot, connection, id, core.hot.generation.load(Relaxed));
-        drop(Lease::adopt(core.clone(), slot, entry));
+        drop(Lease::adopt(entry));
         Ok(())
     }
 
@@ -258,7 +258,7 @@ impl<M: Manager, R: Runtime> Pool<M, R> {
         // back through the ledger closes exactly as many as are left.
         for slot in core.idle.snapshot().into_iter().take(surplus) {
             if core.idle.claim(slot) {
-                drop(Lease::new(core.clone(), slot));
+                drop(Lease::new(core, slot));
             }
         }
         core.events.emit(Event::Resized { target });
@@ -343,8 +343,8 @@ impl<M: Manager, R: Runtime> Pool<M, R> {
             if !core.idle.claim(slot) {
                 continue;
             }
-            let mut lease = Lease::new(core.clone(), slot);
-            let entry = lease.entry.as_mut().expect("a lease holds its entry");
+            let mut lease = Lease::new(core, slot);
+            let entry = lease.entry_mut();
             let info = entry.info();
             let verdict = core
                 .events

@@ -6,7 +6,7 @@
 //! snapshots read them at any time.
 
 use std::panic::Location;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use futures_util::task::AtomicWaker;
@@ -34,8 +34,11 @@ pub(crate) enum Phase {
 
 /// A connection with what the pool knows about it.
 #[derive(Debug)]
-pub(crate) struct Entry<C> {
+pub(crate) struct Entry<C, H> {
     pub(crate) connection: C,
+    /// The way back to the slot and the pool; kept by the entry, so that lending it touches no
+    /// count that other leases touch.
+    pub(crate) home: Arc<H>,
     pub(crate) id: u64,
     pub(crate) generation: u64,
     pub(crate) created: Instant,
@@ -47,8 +50,8 @@ pub(crate) struct Entry<C> {
 }
 
 /// One unit of capacity.
-pub(crate) struct Slot<C> {
-    cell: Cell<C>,
+pub(crate) struct Slot<C, H> {
+    cell: Cell<C, H>,
     phase: AtomicU8,
     /// Leases given without waiting, over all occupants.
     pub(crate) direct: AtomicU64,
@@ -76,7 +79,7 @@ pub(crate) struct Holder {
     pub(crate) reported: bool,
 }
 
-impl<C> Slot<C> {
+impl<C, H> Slot<C, H> {
     fn new() -> Self {
         Self {
             cell: Cell::new(),
@@ -92,12 +95,12 @@ impl<C> Slot<C> {
     }
 
     /// Leaves the entry in the slot. Only the slot's owner may call it, before the slot is idle.
-    pub(crate) fn put(&self, entry: Box<Entry<C>>) {
+    pub(crate) fn put(&self, entry: Box<Entry<C, H>>) {
         self.cell.put(entry);
     }
 
     /// Takes the entry. Only the slot's owner may call it.
-    pub(crate) fn take(&self) -> Box<Entry<C>> {
+    pub(crate) fn take(&self) -> Box<Entry<C, H>> {
         self.cell
             .take()
             .expect("a slot that was idle holds an entry")
@@ -123,11 +126,11 @@ impl<C> Slot<C> {
 
 /// The slots of a pool: chunks of doubling size that never move, so that it grows while others
 /// read it without a lock.
-pub(crate) struct SlotTable<C> {
-    chunks: [OnceLock<Box<[Slot<C>]>>; CHUNKS],
+pub(crate) struct SlotTable<C, H> {
+    chunks: [OnceLock<Box<[Arc<Slot<C, H>>]>>; CHUNKS],
 }
 
-impl<C> SlotTable<C> {
+impl<C, H> SlotTable<C, H> {
     pub(crate) fn new() -> Self {
         Self {
             chunks: [const { OnceLock::new() }; CHUNKS],
@@ -137,11 +140,12 @@ impl<C> SlotTable<C> {
     /// Makes sure that the slot exists.
     pub(crate) fn grow(&self, id: SlotId) {
         let (chunk, _) = place(id);
-        self.chunks[chunk].get_or_init(|| (0..FIRST << chunk).map(|_| Slot::new()).collect());
+        self.chunks[chunk]
+            .get_or_init(|| (0..FIRST << chunk).map(|_| Arc::new(Slot::new())).collect());
     }
 
     /// The slot, which must have been grown to.
-    pub(crate) fn slot(&self, id: SlotId) -> &Slot<C> {
+    pub(crate) fn slot(&self, id: SlotId) -> &Arc<Slot<C, H>> {
         let (chunk, index) = place(id);
         &self.chunks[chunk]
             .get()
@@ -149,7 +153,7 @@ impl<C> SlotTable<C> {
     }
 
     /// Every slot there is.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (SlotId, &Slot<C>)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (SlotId, &Arc<Slot<C, H>>)> {
         self.chunks
             .iter()
             .map_while(OnceLock::get)
@@ -171,40 +175,40 @@ const CHUNKS: usize = 16;
 
 /// Holds the entry of an idle slot.
 #[cfg(not(any(loom, feature = "shuttle")))]
-struct Cell<C>(crossbeam_utils::atomic::AtomicCell<Option<Box<Entry<C>>>>);
+struct Cell<C, H>(crossbeam_utils::atomic::AtomicCell<Option<Box<Entry<C, H>>>>);
 
 #[cfg(not(any(loom, feature = "shuttle")))]
-impl<C> Cell<C> {
+impl<C, H> Cell<C, H> {
     fn new() -> Self {
         Self(crossbeam_utils::atomic::AtomicCell::new(None))
     }
 
-    fn put(&self, entry: Box<Entry<C>>) {
+    fn put(&self, entry: Box<Entry<C, H>>) {
         let previous = self.0.swap(Some(entry));
         debug_assert!(previous.is_none(), "a slot holds one entry");
     }
 
-    fn take(&self) -> Option<Box<Entry<C>>> {
+    fn take(&self) -> Option<Box<Entry<C, H>>> {
         self.0.take()
     }
 }
 
 /// Holds the entry of an idle slot, in a form that the model checkers see.
 #[cfg(any(loom, feature = "shuttle"))]
-struct Cell<C>(Mutex<Option<Box<Entry<C>>>>);
+struct Cell<C, H>(Mutex<Option<Box<Entry<C, H>>>>);
 
 #[cfg(any(loom, feature = "shuttle"))]
-impl<C> Cell<C> {
+impl<C, H> Cell<C, H> {
     fn new() -> Self {
         Self(Mutex::new(None))
     }
 
-    fn put(&self, entry: Box<Entry<C>>) {
+    fn put(&self, entry: Box<Entry<C, H>>) {
         let previous = self.0.lock().replace(entry);
         debug_assert!(previous.is_none(), "a slot holds one entry");
     }
 
-    fn take(&self) -> Option<Box<Entry<C>>> {
+    fn take(&self) -> Option<Box<Entry<C, H>>> {
         self.0.lock().take()
     }
 }

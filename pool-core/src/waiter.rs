@@ -74,7 +74,7 @@ impl<'a, M: Manager, R: Runtime> Waiter<'a, M, R> {
         drop(waker);
         wakes.wake();
         match turn {
-            Turn::Offered(slot, _) => Some(Lease::new(self.core.clone(), slot)),
+            Turn::Offered(slot, _) => Some(Lease::new(self.core, slot)),
             _ => None,
         }
     }

@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 
 /// How a pool is set up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Setting {
+pub(crate) enum Setting {
     /// Its fastest settings.
     Tuned,
     /// 30 s acquire timeout, a check (ready at once) at every checkout.
@@ -19,7 +19,7 @@ pub enum Setting {
 }
 
 /// A pool with connections that cost nothing.
-pub trait Contender: Clone + Send + Sync + 'static {
+pub(crate) trait Contender: Clone + Send + Sync + 'static {
     const NAME: &'static str;
     type Guard: Send;
 
@@ -30,8 +30,8 @@ pub trait Contender: Clone + Send + Sync + 'static {
 
 /// Makes connections at once, or after a time.
 #[derive(Clone, Default)]
-pub struct Connections {
-    pub takes: Duration,
+pub(crate) struct Connections {
+    pub(crate) takes: Duration,
 }
 
 impl Connections {
@@ -88,7 +88,7 @@ impl deadpool::managed::Manager for Connections {
 }
 
 #[derive(Clone)]
-pub struct Ours(pub pool_core::Pool<Connections>);
+pub(crate) struct Ours(pub(crate) pool_core::Pool<Connections>);
 
 impl Contender for Ours {
     const NAME: &'static str = "pool-core";
@@ -103,6 +103,10 @@ impl Contender for Ours {
         let pool = pool_core::Pool::builder(Connections::default())
             .max_size(size)
             .check(check);
+        let pool = match setting {
+            Setting::Tuned => pool.acquire_timeout(None),
+            Setting::Equal => pool,
+        };
         Self(pool.build().expect("the settings are valid"))
     }
 
@@ -112,7 +116,7 @@ impl Contender for Ours {
 }
 
 #[derive(Clone)]
-pub struct Bb8(pub bb8::Pool<Connections>);
+pub(crate) struct Bb8(pub(crate) bb8::Pool<Connections>);
 
 impl Contender for Bb8 {
     const NAME: &'static str = "bb8";
@@ -132,7 +136,7 @@ impl Contender for Bb8 {
 }
 
 #[derive(Clone)]
-pub struct Deadpool(pub deadpool::managed::Pool<Connections>);
+pub(crate) struct Deadpool(pub(crate) deadpool::managed::Pool<Connections>);
 
 impl Contender for Deadpool {
     const NAME: &'static str = "deadpool";
@@ -156,13 +160,13 @@ impl Contender for Deadpool {
 
 /// Floor A: a semaphore and a mutexed stack.
 #[derive(Clone)]
-pub struct FloorA {
+pub(crate) struct FloorA {
     permits: Arc<Semaphore>,
     stack: Arc<Mutex<Vec<u64>>>,
     setting: Setting,
 }
 
-pub struct FloorAGuard {
+pub(crate) struct FloorAGuard {
     pool: FloorA,
     value: u64,
     _permit: tokio::sync::OwnedSemaphorePermit,
@@ -212,9 +216,9 @@ impl Contender for FloorA {
 
 /// Floor B: a lock-free queue that cannot wait.
 #[derive(Clone)]
-pub struct FloorB(Arc<ArrayQueue<u64>>);
+pub(crate) struct FloorB(Arc<ArrayQueue<u64>>);
 
-pub struct FloorBGuard {
+pub(crate) struct FloorBGuard {
     pool: FloorB,
     value: u64,
 }
