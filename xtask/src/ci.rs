@@ -10,7 +10,7 @@ use crate::model::Checker;
 use crate::python;
 use crate::shell::Shell;
 use crate::workspace::Workspace;
-use crate::{ops, test, tidy};
+use crate::{ops, plots, test, tidy};
 
 /// Runs every step and stops at the first that fails.
 #[expect(clippy::disallowed_methods, reason = "tells how long each step took")]
@@ -110,6 +110,10 @@ fn generated(shell: &Shell) -> Result<()> {
     ops::generate(shell, true)
 }
 
+fn drawn(shell: &Shell) -> Result<()> {
+    plots::draw(shell, true)
+}
+
 fn loom(shell: &Shell) -> Result<()> {
     Checker::Loom.run(shell, None)
 }
@@ -120,7 +124,7 @@ fn shuttle(shell: &Shell) -> Result<()> {
 
 type Step = fn(&Shell) -> Result<()>;
 
-const STEPS: [(&str, Step); 10] = [
+const STEPS: [(&str, Step); 11] = [
     ("test", test::run),
     ("fmt", fmt),
     ("clippy", clippy),
@@ -128,6 +132,7 @@ const STEPS: [(&str, Step); 10] = [
     ("doc", doc),
     ("tidy", tidy::run),
     ("gen --check", generated),
+    ("plots --check", drawn),
     ("deny", deny),
     ("loom", loom),
     ("shuttle", shuttle),

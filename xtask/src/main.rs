@@ -4,6 +4,7 @@
 mod ci;
 mod model;
 mod ops;
+mod plots;
 mod python;
 mod services;
 mod shell;
@@ -69,6 +70,12 @@ enum Job {
         #[arg(long)]
         check: bool,
     },
+    /// Draw what each strategy of backoff does, for its documentation
+    Plots {
+        /// Draw nothing; fail if a drawing differs from what would be drawn
+        #[arg(long)]
+        check: bool,
+    },
     /// Check the metrics page and test the alert rules with promtool
     OpsTest,
 }
@@ -103,6 +110,7 @@ fn main() -> ExitCode {
         Job::Doc => ci::doc(&shell),
         Job::Deny => ci::deny(&shell),
         Job::Gen { check } => ops::generate(&shell, *check),
+        Job::Plots { check } => plots::draw(&shell, *check),
         Job::OpsTest => ops::test(&shell),
     };
     match result {
