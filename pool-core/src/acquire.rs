@@ -35,29 +35,29 @@ struct Attempt<'a, M: Manager, R: Runtime> {
 }
 
 impl<M: Manager, R: Runtime> Core<M, R> {
-    /// Lends a connection that is idle and needs no work; `None` if there is none.
+    /// Lends a connection that is idle and needs no work. Else gives what is idle and does.
+    #[inline]
     pub(crate) fn try_acquire(
         self: &Arc<Self>,
         options: &GetOptions,
         site: &'static Location<'static>,
-    ) -> Option<Pooled<M, R>> {
+    ) -> Result<Pooled<M, R>, Option<(Lease<M, R>, Examined)>> {
         match self.next_idle(options) {
-            Some((lease, Examined::Ready)) => self.lend(lease, true, site),
-            _ => None,
+            Some((lease, Examined::Ready)) => self.lend(lease, true, site).ok_or(None),
+            idle => Err(idle),
         }
     }
 
-    /// Lends a connection. Dropping the future at any await loses nothing.
+    /// Lends a connection: what was found `idle`, if it is fit, or else by the queue. Dropping the
+    /// future at any await loses nothing.
     pub(crate) async fn acquire<T: Timer>(
         self: &Arc<Self>,
         timer: &T,
         options: &GetOptions,
         site: &'static Location<'static>,
+        idle: Option<(Lease<M, R>, Examined)>,
     ) -> Result<Pooled<M, R>, Error<M::Error>> {
-        if !self.work.alive() {
-            self.start_maintenance();
-        }
-        let (mut lease, examined) = match self.next_idle(options) {
+        let (mut lease, examined) = match idle {
             Some(idle) => idle,
             None => return Attempt::new(self, options, site).run(timer, None).await,
         };
@@ -89,7 +89,14 @@ impl<M: Manager, R: Runtime> Core<M, R> {
     }
 
     /// The warmest idle connection that is not known to be unfit.
-    fn next_idle(self: &Arc<Self>, options: &GetOptions) -> Option<(Lease<M, R>, Examined)> {
+    #[inline]
+    pub(crate) fn next_idle(
+        self: &Arc<Self>,
+        options: &GetOptions,
+    ) -> Option<(Lease<M, R>, Examined)> {
+        if !self.work.alive() {
+            self.start_maintenance();
+        }
         loop {
             let mut lease = Lease::new(self, self.idle.pop()?);
             match lease.examine(options) {
@@ -106,6 +113,7 @@ impl<M: Manager, R: Runtime> Core<M, R> {
     }
 
     /// Closes a connection that was found unfit, and draws the conclusions.
+    #[cold]
     fn discard(self: &Arc<Self>, lease: Lease<M, R>, unfit: Unfit) {
         match unfit.reason {
             CloseReason::Broken | CloseReason::Invalid | CloseReason::ResetFailed => {
@@ -116,6 +124,7 @@ impl<M: Manager, R: Runtime> Core<M, R> {
     }
 
     /// Makes the guard, unless the user's hook objects.
+    #[inline]
     fn lend(
         self: &Arc<Self>,
         mut lease: Lease<M, R>,
@@ -177,6 +186,9 @@ impl<'a, M: Manager, R: Runtime> Attempt<'a, M, R> {
         options: &'a GetOptions,
         site: &'static Location<'static>,
     ) -> Self {
+        if !core.work.alive() {
+            core.start_maintenance();
+        }
         let started = core.now();
         let deadline = options.deadline_from(started, core.hot.acquire_timeout());
         core.ledger.lock().tally.begun += 1;

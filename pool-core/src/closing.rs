@@ -39,9 +39,9 @@ impl fmt::Display for CloseReport {
 }
 
 /// The slot is vacant when this is dropped.
-struct Vacate<M: Manager, R: Runtime> {
-    core: Arc<Core<M, R>>,
-    slot: SlotId,
+pub(crate) struct Vacate<M: Manager, R: Runtime> {
+    pub(crate) core: Arc<Core<M, R>>,
+    pub(crate) slot: SlotId,
 }
 
 impl<M: Manager, R: Runtime> Drop for Vacate<M, R> {
@@ -63,7 +63,11 @@ impl<M: Manager, R: Runtime> Core<M, R> {
     ) {
         self.slots.slot(slot).set_phase(Phase::Closing);
         self.remove(&mut entry, reason);
-        let mut task: Task = Box::pin(self.clone().run_close(slot, entry.connection, reason));
+        let vacate = Vacate {
+            core: self.clone(),
+            slot,
+        };
+        let mut task: Task = Box::pin(run_close(vacate, entry.connection, reason));
         let mut cx = Context::from_waker(Waker::noop());
         let polled = self.events.guard("Manager::close", || {
             if self.runtime.is_current() {
@@ -80,30 +84,6 @@ impl<M: Manager, R: Runtime> Core<M, R> {
         } else {
             self.events.guard("Manager::close", || drop(task));
         }
-    }
-
-    /// Closes the connection within its time; then its slot is vacant, however this ends.
-    pub(crate) async fn run_close(
-        self: Arc<Self>,
-        slot: SlotId,
-        connection: M::Connection,
-        reason: CloseReason,
-    ) {
-        let vacate = Vacate {
-            core: self.clone(),
-            slot,
-        };
-        let close = AssertUnwindSafe(async { self.manager.close(connection, reason).await });
-        let until = || Some(self.now() + self.config().close_timeout);
-        // Two layers: the close may panic when polled and, cut short, when dropped.
-        let closed = within(&self.runtime, until, close.catch_unwind());
-        if !matches!(
-            AssertUnwindSafe(closed).catch_unwind().await,
-            Ok(Ok(Ok(())) | Err(_))
-        ) {
-            self.events.panicked("Manager::close");
-        }
-        drop(vacate);
     }
 
     /// Waits until every slot is vacant and the maintenance task has ended, or the time is up.
@@ -158,6 +138,22 @@ impl<M: Manager, R: Runtime> Core<M, R> {
         for waker in wakers {
             waker.wake();
         }
+    }
+}
+
+/// Closes a connection within its time; then its slot is vacant, even if this is never polled.
+pub(crate) async fn run_close<M: Manager, R: Runtime>(
+    vacate: Vacate<M, R>,
+    connection: M::Connection,
+    reason: CloseReason,
+) {
+    let core = &vacate.core;
+    let close = AssertUnwindSafe(async { core.manager.close(connection, reason).await });
+    let until = || Some(core.now() + core.config().close_timeout);
+    // Two layers: the close may panic when polled and, cut short, when dropped.
+    let closed = AssertUnwindSafe(within(&core.runtime, until, close.catch_unwind()));
+    if !matches!(closed.catch_unwind().await, Ok(Ok(Ok(())) | Err(_))) {
+        core.events.panicked("Manager::close");
     }
 }
 

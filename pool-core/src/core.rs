@@ -61,8 +61,6 @@ pub(crate) struct Hot {
     pub(crate) generation: AtomicU64,
     /// The time at the last tick or queueing, from the pool's epoch.
     coarse_ns: AtomicU64,
-    /// There are more connections than the target allows.
-    pub(crate) surplus: AtomicBool,
     pub(crate) dead_in_a_row: AtomicU32,
     /// Validation timeouts in a row, and whether a connect has succeeded since the first.
     pub(crate) silent_in_a_row: AtomicU32,
@@ -85,7 +83,6 @@ impl Hot {
             max_uses: AtomicU64::new(0),
             generation: AtomicU64::new(0),
             coarse_ns: AtomicU64::new(0),
-            surplus: AtomicBool::new(false),
             dead_in_a_row: AtomicU32::new(0),
             silent_in_a_row: AtomicU32::new(0),
             connected_since: AtomicBool::new(false),
@@ -164,7 +161,7 @@ impl<M: Manager, R: Runtime> Core<M, R> {
         let home = entry.home.clone();
         home.slot.set_phase(Phase::Idle);
         home.slot.put(entry);
-        if home.core.hot.surplus.load(Relaxed) || home.core.idle.push(home.id).is_err() {
+        if home.core.idle.push(home.id).is_err() {
             home.core.hand_over(&home);
         }
     }
@@ -185,7 +182,6 @@ impl<M: Manager, R: Runtime> Core<M, R> {
             }
             HandOver::Close(_) => home.slot.set_phase(Phase::Closing),
         }
-        self.publish_surplus(&ledger);
         self.settle(&mut ledger);
         drop(ledger);
         wakes.wake();
@@ -202,11 +198,7 @@ impl<M: Manager, R: Runtime> Core<M, R> {
         reason: CloseReason,
     ) {
         entry.home.slot.set_phase(Phase::Closing);
-        {
-            let mut ledger = self.ledger.lock();
-            ledger.begin_close();
-            self.publish_surplus(&ledger);
-        }
+        self.book_close();
         self.close_booked(entry.home.id, entry, reason);
     }
 
@@ -236,11 +228,11 @@ impl<M: Manager, R: Runtime> Core<M, R> {
         });
     }
 
-    /// Sets the flags of the fast path after anything that may have changed who waits. Under the
-    /// ledger's lock, last.
+    /// Sets the flags of the fast path after anything that may have changed who waits or how many
+    /// connections are too many. Under the ledger's lock, last.
     pub(crate) fn settle(&self, ledger: &mut Ledger<M::Error>) {
-        self.idle
-            .set_waiting(ledger.suspended || ledger.queue.unserved() > 0);
+        let waiting = ledger.suspended || ledger.queue.unserved() > 0 || ledger.surplus() > 0;
+        self.idle.set_waiting(waiting);
         for slot in ledger.take_unclaimed() {
             if ledger.closed {
                 // Found and closed by whoever closes the pool: it is offered to nobody.
@@ -252,13 +244,11 @@ impl<M: Manager, R: Runtime> Core<M, R> {
         }
     }
 
-    /// Turns the fast return off while there are too many connections. Under the ledger's lock.
-    pub(crate) fn publish_surplus(&self, ledger: &Ledger<M::Error>) {
-        let surplus = ledger.surplus() > 0;
-        // The line is read at every return; it is written only when the answer changes.
-        if self.hot.surplus.load(Relaxed) != surplus {
-            self.hot.surplus.store(surplus, Relaxed);
-        }
+    /// Enters in the books that a connection is being closed.
+    pub(crate) fn book_close(&self) {
+        let mut ledger = self.ledger.lock();
+        ledger.begin_close();
+        self.settle(&mut ledger);
     }
 
     /// Serves waiters from what is idle, after a change that lets them be served.

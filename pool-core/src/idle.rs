@@ -248,6 +248,7 @@ impl IdleSet {
         (0..rows).flat_map(move |row| (0..lanes).map(move |lane| (row, lane)))
     }
 
+    #[inline]
     fn word(&self, row: usize, lane: usize) -> &AtomicU64 {
         if row == 0 {
             return &self.lanes[lane].word;
@@ -258,6 +259,7 @@ impl IdleSet {
             .expect("rows are counted once they are there")[index]
     }
 
+    #[inline]
     fn hint(&self, row: usize, lane: usize) {
         let hint = &self.lanes[lane].hint;
         if hint.load(Relaxed) as usize != row {
@@ -266,12 +268,14 @@ impl IdleSet {
     }
 
     /// Row, lane and bit of a slot.
+    #[inline]
     fn place(&self, SlotId(id): SlotId) -> (usize, usize, u64) {
         let id = id as usize;
         let (lane, within) = (id & (self.lanes.len() - 1), id >> self.lanes.len().ilog2());
         (within / BITS, lane, 1 << (within % BITS))
     }
 
+    #[inline]
     fn slot(&self, row: usize, lane: usize, bit: u64) -> SlotId {
         let within = row * BITS + bit.trailing_zeros() as usize;
         let id = (within << self.lanes.len().ilog2()) | lane;
@@ -290,6 +294,7 @@ impl std::fmt::Debug for IdleSet {
 }
 
 /// Clears the lowest bit of a word in which none of the flags `unless` is up.
+#[inline]
 fn take(word: &AtomicU64, unless: u64) -> Option<u64> {
     let mut seen = word.load(Relaxed);
     loop {
@@ -313,20 +318,24 @@ fn place(word: usize) -> (usize, usize) {
 }
 
 /// A number for the calling thread, counted up from 0.
+#[inline]
 fn own_lane() -> usize {
-    // Taken once by each thread.
-    static NEXT: std::sync::Mutex<usize> = std::sync::Mutex::new(0);
     thread_local! {
         static OWN: Cell<usize> = const { Cell::new(usize::MAX) };
     }
-    OWN.with(|own| {
-        if own.get() == usize::MAX {
-            let mut next = NEXT.lock().unwrap_or_else(PoisonError::into_inner);
-            own.set(*next);
-            *next += 1;
-        }
-        own.get()
+    OWN.with(|own| match own.get() {
+        usize::MAX => number(own),
+        known => known,
     })
+}
+
+#[cold]
+fn number(own: &Cell<usize>) -> usize {
+    static NEXT: std::sync::Mutex<usize> = std::sync::Mutex::new(0);
+    let mut next = NEXT.lock().unwrap_or_else(PoisonError::into_inner);
+    own.set(*next);
+    *next += 1;
+    own.get()
 }
 
 const WAITING: u64 = 1 << 62;

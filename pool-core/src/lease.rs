@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+use crate::closing::{Vacate, run_close};
 use crate::core::{Core, Home, nanos};
 use crate::options::GetOptions;
 use crate::runtime::{Runtime, Timer};
@@ -212,7 +213,7 @@ impl<M: Manager, R: Runtime> Lease<M, R> {
         let mut entry = self.end();
         let Home { core, id, .. } = &*entry.home.clone();
         core.remove(&mut entry, reason);
-        core.ledger.lock().begin_close();
+        core.book_close();
         core.vacate(*id);
         entry.connection
     }
@@ -222,9 +223,13 @@ impl<M: Manager, R: Runtime> Lease<M, R> {
         let mut entry = self.end();
         let Home { core, slot, id } = &*entry.home.clone();
         slot.set_phase(Phase::Closing);
-        core.ledger.lock().begin_close();
+        core.book_close();
         core.remove(&mut entry, reason);
-        core.clone().run_close(*id, entry.connection, reason).await;
+        let vacate = Vacate {
+            core: core.clone(),
+            slot: *id,
+        };
+        run_close(vacate, entry.connection, reason).await;
     }
 
     /// Closes a connection that was thought to be alive, and draws the conclusions.

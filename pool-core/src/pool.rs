@@ -78,11 +78,12 @@ impl<M: Manager, R: Runtime> Pool<M, R> {
     /// good, as with a wrong password; when too many wait; when the pool is closed.
     #[track_caller]
     pub fn get(&self) -> impl Future<Output = Result<Pooled<M, R>, Error<M::Error>>> + Send {
-        let site = Location::caller();
+        let (core, site) = (self.core(), Location::caller());
         async move {
-            self.core()
-                .acquire(&self.core().runtime, &DEFAULT, site)
-                .await
+            match core.try_acquire(&DEFAULT, site) {
+                Ok(pooled) => Ok(pooled),
+                Err(idle) => core.acquire(&core.runtime, &DEFAULT, site, idle).await,
+            }
         }
     }
 
@@ -93,11 +94,12 @@ impl<M: Manager, R: Runtime> Pool<M, R> {
         &self,
         options: GetOptions,
     ) -> impl Future<Output = Result<Pooled<M, R>, Error<M::Error>>> + Send {
-        let site = Location::caller();
+        let (core, site) = (self.core(), Location::caller());
         async move {
-            self.core()
-                .acquire(&self.core().runtime, &options, site)
-                .await
+            match core.try_acquire(&options, site) {
+                Ok(pooled) => Ok(pooled),
+                Err(idle) => core.acquire(&core.runtime, &options, site, idle).await,
+            }
         }
     }
 
@@ -114,7 +116,7 @@ impl<M: Manager, R: Runtime> Pool<M, R> {
     /// Lends a connection if one is idle, needs no check or reset, and nobody waits in line.
     #[track_caller]
     pub fn try_get(&self) -> Option<Pooled<M, R>> {
-        self.core().try_acquire(&DEFAULT, Location::caller())
+        self.core().try_acquire(&DEFAULT, Location::caller()).ok()
     }
 
     /// Lends a connection to a thread that is on no runtime, and blocks it until `deadline` at the
@@ -135,7 +137,10 @@ impl<M: Manager, R: Runtime> Pool<M, R> {
         }
         let options = GetOptions::new().deadline(deadline);
         let timer = Parking(core.runtime.clone());
-        block_on(&core.runtime, core.acquire(&timer, &options, site))
+        block_on(
+            &core.runtime,
+            core.acquire(&timer, &options, site, core.next_idle(&options)),
+        )
     }
 
     /// Acquires a connection, runs `operation` on it and gives it back.
@@ -182,7 +187,7 @@ impl<M: Manager, R: Runtime> Pool<M, R> {
             let count = core.config().min_idle.max(1);
             let warming = Warming::new(core, count);
             let options = GetOptions::new();
-            let acquires = (0..count).map(|_| core.acquire(&core.runtime, &options, site));
+            let acquires = (0..count).map(|_| core.acquire(&core.runtime, &options, site, None));
             let held = try_join_all(acquires).await?;
             drop(held);
             drop(warming);
@@ -251,7 +256,7 @@ impl<M: Manager, R: Runtime> Pool<M, R> {
             let mut ledger = core.ledger.lock();
             ledger.target = target;
             core.idle.grow(target);
-            core.publish_surplus(&ledger);
+            core.settle(&mut ledger);
             ledger.surplus()
         };
         // Coldest first. One that is returned meanwhile may be among the surplus too: giving each

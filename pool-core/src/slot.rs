@@ -164,6 +164,7 @@ impl<C, H> SlotTable<C, H> {
 }
 
 /// Chunk `k` begins at slot `FIRST * (2^k - 1)`.
+#[inline]
 fn place(SlotId(id): SlotId) -> (usize, usize) {
     let shifted = id as usize + FIRST;
     let chunk = (shifted.ilog2() - FIRST.ilog2()) as usize;
