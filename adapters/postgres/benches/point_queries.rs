@@ -144,7 +144,7 @@ fn middle(mut values: Vec<f64>) -> (f64, f64, f64) {
 fn main() {
     // `cargo test --benches` only wants to see it run.
     let full = std::env::args().any(|argument| argument == "--bench");
-    let (rounds, span) = if full { (9, 1000) } else { (1, 20) };
+    let (rounds, span) = if full { (61, 150) } else { (1, 20) };
     let span = Duration::from_millis(span);
     let cluster = Cluster::builder().version(Version::Wheel).start().unwrap();
     cluster
