@@ -26,7 +26,7 @@ use ::shuttle::{
 use crate::ledger::Wakes;
 use crate::runtime::{Runtime, Task, Timer};
 use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
-use crate::{Check, ConnectContext, Manager, Pool, Pooled, Verdict};
+use crate::{Check, ConnectContext, ErrorKind, Manager, Pool, Pooled, Verdict};
 
 /// Time stands still, and there is nowhere to spawn.
 #[derive(Clone)]
@@ -208,6 +208,29 @@ fn one_leaves_while_it_is_offered_what_another_waits_for() {
     settle(&pool, 1);
 }
 
+fn the_pool_closes_while_one_returns() {
+    let (pool, marks) = stage(2);
+    let held = block_on(pool.get()).unwrap();
+    let returning = thread::spawn(move || drop(held));
+    assert!(pool.core().shut());
+    returning.join().unwrap();
+    closed(&pool, &marks);
+}
+
+fn the_pool_closes_while_one_returns_and_another_waits() {
+    let (pool, marks) = stage(1);
+    let held = block_on(pool.get()).unwrap();
+    let waiter = spawn(&pool, |pool| match block_on(pool.get()) {
+        Ok(pooled) => hold(&pooled),
+        Err(error) => assert_eq!(error.kind(), ErrorKind::Closed),
+    });
+    let returning = thread::spawn(move || drop(held));
+    assert!(pool.core().shut());
+    returning.join().unwrap();
+    waiter.join().unwrap();
+    closed(&pool, &marks);
+}
+
 fn maintenance_claims_what_another_takes() {
     let (pool, _) = stage(1);
     let waiter = spawn(&pool, take);
@@ -219,6 +242,35 @@ fn maintenance_claims_what_another_takes() {
         Verdict::Keep
     });
     waiter.join().unwrap();
+    settle(&pool, 1);
+}
+
+fn all_is_cleared_while_one_takes_and_returns() {
+    let (pool, marks) = stage(2);
+    let held = block_on(pool.get()).unwrap();
+    let taker = spawn(&pool, |pool| {
+        if let Some(pooled) = pool.try_get() {
+            hold(&pooled);
+        }
+    });
+    let returning = thread::spawn(move || drop(held));
+    pool.clear();
+    taker.join().unwrap();
+    returning.join().unwrap();
+    pool.audit().unwrap();
+    assert!(pool.try_get().is_none(), "one that was cleared is lent");
+    assert_eq!(marks.0.load(Relaxed), pool.state().size);
+}
+
+fn the_pool_shrinks_while_two_return() {
+    let (pool, marks) = stage(2);
+    let [a, b] = [(); 2].map(|()| block_on(pool.get()).unwrap());
+    let returning = [a, b].map(|held| thread::spawn(move || drop(held)));
+    pool.resize(1).unwrap();
+    for returning in returning {
+        returning.join().unwrap();
+    }
+    assert_eq!(marks.0.load(Relaxed), 1, "exactly the surplus is closed");
     settle(&pool, 1);
 }
 
@@ -277,6 +329,12 @@ fn parked(pool: &Stage) -> Acquire {
     acquire
 }
 
+/// Nothing is left of the pool.
+fn closed(pool: &Stage, marks: &Marks) {
+    pool.audit().unwrap();
+    assert_eq!((pool.state().size, marks.0.load(Relaxed)), (0, 0));
+}
+
 type Acquire = Pin<Box<dyn Future<Output = Option<Pooled<Marks, Still>>> + Send>>;
 
 macro_rules! scenarios {
@@ -307,7 +365,11 @@ scenarios! {
     two_arrive_while_two_return
     two_take_and_return_the_only_one
     one_leaves_while_it_is_offered_what_another_waits_for
+    the_pool_closes_while_one_returns
+    the_pool_closes_while_one_returns_and_another_waits
     maintenance_claims_what_another_takes
+    all_is_cleared_while_one_takes_and_returns
+    the_pool_shrinks_while_two_return
     lending_resumes_while_one_returns_and_another_arrives
     a_newcomer_never_overtakes_one_who_waits
     an_offer_is_revoked_while_its_waiter_comes_and_another_waits
