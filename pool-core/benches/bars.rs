@@ -1,5 +1,6 @@
-//! The pool rows of the bars: ours beside bb8, deadpool and the floors, in one process and in
-//! rotated rounds, each bar met or declared missed.
+//! The pool rows of the bars: ours beside bb8, deadpool and the floors.
+//!
+//! All in one process and in rotated rounds, each bar met or declared missed.
 //!
 //! `cargo bench -p pool-core --bench bars`. Ratios count, not times; a wide range says that the
 //! machine was busy. `--test` runs each workload once, as a smoke test.
@@ -43,8 +44,21 @@ fn main() {
     let smoke = arguments.iter().any(|arg| arg == "--test");
     let rounds = if smoke { 1 } else { 7 };
     let scale = if smoke { 1 } else { 40 };
-    let mut missed = 0;
     println!("pool-core beside its peers: medians of {rounds} rotated rounds (least to most)\n");
+    let mut missed = alone_bars(rounds, scale) + instructions() + allocations();
+    let threads = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    missed += crowd_bars(&threads, rounds.min(3), scale);
+    missed += tail_bars(&threads, rounds.min(5), scale);
+    println!("{missed} bars missed");
+}
+
+/// One task, nothing in its way.
+fn alone_bars(rounds: usize, scale: u32) -> u32 {
+    let mut missed = 0;
     for setting in [Setting::Tuned, Setting::Equal] {
         let rows = compare(
             &format!("get + drop, 1 task, {setting:?} (ns)"),
@@ -69,13 +83,12 @@ fn main() {
             missed += bar("to floor B", of(&rows, "pool-core") / floor, 2.0, true);
         }
     }
-    missed += instructions();
-    missed += allocations();
-    let threads = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .expect("a runtime");
+    missed
+}
+
+/// Many tasks on two threads.
+fn crowd_bars(threads: &tokio::runtime::Runtime, rounds: usize, scale: u32) -> u32 {
+    let mut missed = 0;
     println!(
         "gauge: two cores do {:.2} times the work of one\n",
         parallelism()
@@ -85,23 +98,20 @@ fn main() {
             for tasks in [8, 64, 512] {
                 let rows = compare(
                     &format!("size {size}, {tasks} tasks, {yields} yields held (ops/s)"),
-                    rounds.min(3),
+                    rounds,
                     vec![
                         (
                             Ours::NAME,
-                            crowd::<Ours>(&threads, size, tasks, yields, scale),
+                            crowd::<Ours>(threads, size, tasks, yields, scale),
                         ),
-                        (
-                            Bb8::NAME,
-                            crowd::<Bb8>(&threads, size, tasks, yields, scale),
-                        ),
+                        (Bb8::NAME, crowd::<Bb8>(threads, size, tasks, yields, scale)),
                         (
                             Deadpool::NAME,
-                            crowd::<Deadpool>(&threads, size, tasks, yields, scale),
+                            crowd::<Deadpool>(threads, size, tasks, yields, scale),
                         ),
                         (
                             FloorA::NAME,
-                            crowd::<FloorA>(&threads, size, tasks, yields, scale),
+                            crowd::<FloorA>(threads, size, tasks, yields, scale),
                         ),
                     ],
                 );
@@ -110,15 +120,21 @@ fn main() {
             }
         }
     }
+    missed
+}
+
+/// Waiting far above the size.
+fn tail_bars(threads: &tokio::runtime::Runtime, rounds: usize, scale: u32) -> u32 {
+    let mut missed = 0;
     for setting in [Setting::Tuned, Setting::Equal] {
         let rows = compare(
             &format!("512 tasks on 16, {setting:?}: p99 of a get (us)"),
-            rounds.min(5),
+            rounds,
             vec![
-                (Ours::NAME, tail::<Ours>(&threads, setting, scale)),
-                (Bb8::NAME, tail::<Bb8>(&threads, setting, scale)),
-                (Deadpool::NAME, tail::<Deadpool>(&threads, setting, scale)),
-                (FloorA::NAME, tail::<FloorA>(&threads, setting, scale)),
+                (Ours::NAME, tail::<Ours>(threads, setting, scale)),
+                (Bb8::NAME, tail::<Bb8>(threads, setting, scale)),
+                (Deadpool::NAME, tail::<Deadpool>(threads, setting, scale)),
+                (FloorA::NAME, tail::<FloorA>(threads, setting, scale)),
             ],
         );
         let ours = of(&rows, "pool-core");
@@ -127,7 +143,7 @@ fn main() {
             Setting::Equal => bar("to deadpool", ours / of(&rows, "deadpool"), 0.75, true),
         };
     }
-    println!("{missed} bars missed");
+    missed
 }
 
 /// Gets and gives back so many times, and nothing else: what callgrind counts.
@@ -231,7 +247,7 @@ fn allocations() -> u32 {
     })
 }
 
-/// One task, nothing in its way.
+/// Nanoseconds of one get + drop.
 fn alone<C: Contender>(setting: Setting, scale: u32) -> Measure<'static> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

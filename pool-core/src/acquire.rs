@@ -27,12 +27,17 @@ struct Attempt<'a, M: Manager, R: Runtime> {
     site: &'static Location<'static>,
     started: Instant,
     deadline: Option<Instant>,
+    /// Has been counted as begun.
+    counted: bool,
     settled: bool,
     /// Has been served before, with a connection that turned out to be dead: it is first in line.
     first: bool,
     /// A stage in which a connection turned out not to answer.
     silent: Option<Stage>,
 }
+
+/// An idle connection and what it needs before it is lent.
+type Found<M, R> = (Lease<M, R>, Examined);
 
 impl<M: Manager, R: Runtime> Core<M, R> {
     /// Lends a connection that is idle and needs no work. Else gives what is idle and does.
@@ -41,7 +46,7 @@ impl<M: Manager, R: Runtime> Core<M, R> {
         self: &Arc<Self>,
         options: &GetOptions,
         site: &'static Location<'static>,
-    ) -> Result<Pooled<M, R>, Option<(Lease<M, R>, Examined)>> {
+    ) -> Result<Pooled<M, R>, Option<Found<M, R>>> {
         match self.next_idle(options) {
             Some((lease, Examined::Ready)) => self.lend(lease, true, site).ok_or(None),
             idle => Err(idle),
@@ -55,11 +60,10 @@ impl<M: Manager, R: Runtime> Core<M, R> {
         timer: &T,
         options: &GetOptions,
         site: &'static Location<'static>,
-        idle: Option<(Lease<M, R>, Examined)>,
+        idle: Option<Found<M, R>>,
     ) -> Result<Pooled<M, R>, Error<M::Error>> {
-        let (mut lease, examined) = match idle {
-            Some(idle) => idle,
-            None => return Attempt::new(self, options, site).run(timer, None).await,
+        let Some((mut lease, examined)) = idle else {
+            return Attempt::new(self, options, site).run(timer, None).await;
         };
         let mut attempt = None;
         if let Examined::Work { reset, check } = examined {
@@ -90,10 +94,7 @@ impl<M: Manager, R: Runtime> Core<M, R> {
 
     /// The warmest idle connection that is not known to be unfit.
     #[inline]
-    pub(crate) fn next_idle(
-        self: &Arc<Self>,
-        options: &GetOptions,
-    ) -> Option<(Lease<M, R>, Examined)> {
+    pub(crate) fn next_idle(self: &Arc<Self>, options: &GetOptions) -> Option<Found<M, R>> {
         if !self.work.alive() {
             self.start_maintenance();
         }
@@ -180,7 +181,6 @@ impl<M: Manager, R: Runtime> Core<M, R> {
 }
 
 impl<'a, M: Manager, R: Runtime> Attempt<'a, M, R> {
-    /// Counts the acquire as one that has to wait.
     fn new(
         core: &'a Arc<Core<M, R>>,
         options: &'a GetOptions,
@@ -191,13 +191,13 @@ impl<'a, M: Manager, R: Runtime> Attempt<'a, M, R> {
         }
         let started = core.now();
         let deadline = options.deadline_from(started, core.hot.acquire_timeout());
-        core.ledger.lock().tally.begun += 1;
         Self {
             core,
             options,
             site,
             started,
             deadline,
+            counted: false,
             settled: false,
             first: false,
             silent: None,
@@ -268,7 +268,8 @@ impl<'a, M: Manager, R: Runtime> Attempt<'a, M, R> {
     /// Waits in the queue for a connection.
     async fn wait<T: Timer>(&mut self, timer: &T) -> Result<Lease<M, R>, Error<M::Error>> {
         let core = self.core;
-        let mut waiter = Waiter::new(core, self.first);
+        let uncounted = !std::mem::replace(&mut self.counted, true);
+        let mut waiter = Waiter::new(core, self.first, uncounted);
         let wait_timeout = self
             .options
             .wait_timeout
@@ -312,6 +313,9 @@ impl<'a, M: Manager, R: Runtime> Attempt<'a, M, R> {
 
     fn succeed(mut self, pooled: Pooled<M, R>) -> Pooled<M, R> {
         self.settled = true;
+        if !self.counted {
+            self.core.ledger.lock().tally.begun += 1;
+        }
         let took = self.waited();
         self.core.counters.waited(took);
         self.core.events.sample(Sample::Acquire, took);
@@ -326,7 +330,9 @@ impl<'a, M: Manager, R: Runtime> Attempt<'a, M, R> {
 
     fn settle(&mut self, kind: ErrorKind) {
         self.settled = true;
-        self.core.ledger.lock().tally.fail(kind);
+        let tally = &mut self.core.ledger.lock().tally;
+        tally.begun += u64::from(!self.counted);
+        tally.fail(kind);
     }
 
     fn waited(&self) -> Duration {
@@ -337,7 +343,9 @@ impl<'a, M: Manager, R: Runtime> Attempt<'a, M, R> {
 impl<M: Manager, R: Runtime> Drop for Attempt<'_, M, R> {
     fn drop(&mut self) {
         if !self.settled {
-            self.core.ledger.lock().tally.cancelled += 1;
+            let tally = &mut self.core.ledger.lock().tally;
+            tally.begun += u64::from(!self.counted);
+            tally.cancelled += 1;
         }
     }
 }

@@ -299,6 +299,7 @@ impl<M: Manager, R: Runtime> Builder<M, R> {
         let epoch = runtime.now();
         let lanes = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let core = Core {
+            reset_at: self.manager.reset_at(),
             manager: self.manager,
             name: config.name.as_str().into(),
             slots: SlotTable::new(),

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 
-use crate::core::{Core, Home};
+use crate::core::{Core, Held};
 use crate::runtime::{Runtime, Task};
-use crate::slot::{Entry, Phase, SlotId};
+use crate::slot::{Phase, SlotId};
 use crate::within::within;
 use crate::{CloseReason, Manager};
 
@@ -58,7 +58,7 @@ impl<M: Manager, R: Runtime> Core<M, R> {
     pub(crate) fn close_booked(
         self: &Arc<Self>,
         slot: SlotId,
-        mut entry: Box<Entry<M::Connection, Home<M, R>>>,
+        mut entry: Held<M, R>,
         reason: CloseReason,
     ) {
         self.slots.slot(slot).set_phase(Phase::Closing);

@@ -127,94 +127,92 @@ impl Config {
     ///
     /// All violations at once, each with field, value and rule.
     pub fn validate(&self) -> Result<(), ConfigErrors> {
-        let mut violations = Vec::new();
-        let mut rule = |kept: bool, field: &'static str, value: String, rule: &'static str| {
-            if !kept {
-                violations.push(Violation { field, value, rule });
-            }
-        };
-        rule(
-            (1..=MAX_SLOTS).contains(&self.max_size),
+        let violations: Vec<_> = self
+            .rules()
+            .into_iter()
+            .chain(self.spans())
+            .flatten()
+            .collect();
+        if violations.is_empty() {
+            Ok(())
+        } else {
+            Err(ConfigErrors(violations))
+        }
+    }
+
+    fn rules(&self) -> [Option<Violation>; 8] {
+        let size = rule(
             "max_size",
-            self.max_size.to_string(),
-            "must be from 1 to 1000000",
+            self.max_size,
+            (1..=MAX_SLOTS).contains(&self.max_size),
         );
-        rule(
-            self.min_idle <= self.max_size,
-            "min_idle",
-            self.min_idle.to_string(),
-            "must not be above max_size",
-        );
-        let durations = [
+        [
+            size("must be from 1 to 1000000"),
+            rule("min_idle", self.min_idle, self.min_idle <= self.max_size)(
+                "must not be above max_size",
+            ),
+            rule(
+                "lifetime_jitter",
+                self.lifetime_jitter,
+                (0.0..=0.5).contains(&self.lifetime_jitter),
+            )("must be from 0 to 0.5"),
+            rule("max_uses", 0, self.max_uses != Some(0))("must be at least 1"),
+            rule(
+                "max_connecting",
+                self.max_connecting,
+                self.max_connecting >= 1,
+            )("must be at least 1"),
+            rule("connect_rate", 0, self.connect_rate != Some(0))("must be at least 1"),
+            rule(
+                "max_waiters",
+                self.max_waiters,
+                self.max_waiters <= MAX_WAITERS,
+            )("must be at most 1000000000"),
+            rule("sweep_after", self.sweep_after, self.sweep_after >= 1)("must be at least 1"),
+        ]
+    }
+
+    fn spans(&self) -> impl Iterator<Item = Option<Violation>> {
+        let check = match self.check {
+            Check::IdleFor(idle) => Some(idle),
+            Check::Always | Check::Never => None,
+        };
+        let spans = [
             ("acquire_timeout", self.acquire_timeout),
             ("wait_timeout", self.wait_timeout),
             ("connect_timeout", Some(self.connect_timeout)),
             ("validate_timeout", Some(self.validate_timeout)),
             ("reset_timeout", Some(self.reset_timeout)),
             ("close_timeout", Some(self.close_timeout)),
+            ("check", check),
             ("keepalive", self.keepalive),
             ("idle_timeout", self.idle_timeout),
             ("max_lifetime", self.max_lifetime),
             ("handoff_grace", Some(self.handoff_grace)),
             ("leak_report", self.leak_report),
-            (
-                "check",
-                match self.check {
-                    Check::IdleFor(idle) => Some(idle),
-                    Check::Always | Check::Never => None,
-                },
-            ),
         ];
-        for (field, value) in durations {
-            let Some(value) = value else { continue };
-            rule(
-                (Duration::from_nanos(1)..=MAX_SPAN).contains(&value),
-                field,
-                format!("{value:?}"),
+        spans.into_iter().map(|(field, span)| {
+            let span = span?;
+            let kept = !span.is_zero() && span <= MAX_SPAN;
+            rule(field, format!("{span:?}"), kept)(
                 "must be above zero and at most 100 years; leave an optional limit out instead",
-            );
-        }
-        rule(
-            (0.0..=0.5).contains(&self.lifetime_jitter),
-            "lifetime_jitter",
-            self.lifetime_jitter.to_string(),
-            "must be from 0 to 0.5",
-        );
-        rule(
-            self.max_uses != Some(0),
-            "max_uses",
-            "0".into(),
-            "must be at least 1",
-        );
-        rule(
-            self.max_connecting >= 1,
-            "max_connecting",
-            self.max_connecting.to_string(),
-            "must be at least 1",
-        );
-        rule(
-            self.connect_rate != Some(0),
-            "connect_rate",
-            "0".into(),
-            "must be at least 1",
-        );
-        rule(
-            self.max_waiters <= MAX_WAITERS,
-            "max_waiters",
-            self.max_waiters.to_string(),
-            "must be at most 1000000000",
-        );
-        rule(
-            self.sweep_after >= 1,
-            "sweep_after",
-            "0".into(),
-            "must be at least 1",
-        );
-        if violations.is_empty() {
-            Ok(())
-        } else {
-            Err(ConfigErrors(violations))
-        }
+            )
+        })
+    }
+}
+
+/// A violation with the rule that it is told, unless the rule is kept.
+fn rule(
+    field: &'static str,
+    value: impl fmt::Display,
+    kept: bool,
+) -> impl FnOnce(&'static str) -> Option<Violation> {
+    move |rule| {
+        (!kept).then(|| Violation {
+            field,
+            value: value.to_string(),
+            rule,
+        })
     }
 }
 
@@ -310,15 +308,15 @@ mod tests {
             [
                 "max_size",
                 "min_idle",
-                "acquire_timeout",
-                "wait_timeout",
-                "check",
                 "lifetime_jitter",
                 "max_uses",
                 "max_connecting",
                 "connect_rate",
                 "max_waiters",
                 "sweep_after",
+                "acquire_timeout",
+                "wait_timeout",
+                "check",
             ]
         );
         assert!(

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 
-use crate::core::{Core, Home, nanos};
+use crate::core::{Core, Held, Home, nanos};
 use crate::gate::Admission;
 use crate::ledger::Wakes;
 use crate::queue::Refusal;
@@ -122,6 +122,16 @@ impl<M: Manager, R: Runtime> Core<M, R> {
         wakes.wake();
     }
 
+    fn refuse_first(&self, kind: ErrorKind) {
+        let mut wakes = Wakes::default();
+        {
+            let mut ledger = self.ledger.lock();
+            ledger.refuse_first(Refusal { kind, cause: None }, &mut wakes);
+            self.settle(&mut ledger);
+        }
+        wakes.wake();
+    }
+
     /// Puts a connection that was just opened, or that the user gives, into its slot.
     pub(crate) fn entry(
         self: &Arc<Self>,
@@ -129,7 +139,7 @@ impl<M: Manager, R: Runtime> Core<M, R> {
         connection: M::Connection,
         id: u64,
         generation: u64,
-    ) -> Box<Entry<M::Connection, Home<M, R>>> {
+    ) -> Held<M, R> {
         let now = self.now();
         let now_ns = self.since_epoch(now);
         let config = self.config();
@@ -166,6 +176,13 @@ impl<M: Manager, R: Runtime> Core<M, R> {
         })
     }
 
+    /// Remembers the latest failure. The one before is dropped without the lock: that may run user
+    /// code.
+    fn set_last_error(&self, error: Option<(Arc<M::Error>, ErrorClass)>) {
+        let before = std::mem::replace(&mut *self.last_error.lock(), error);
+        self.events.guard("Error", || drop(before));
+    }
+
     /// Idle connections that will not be retired soon.
     pub(crate) fn staying_idle(&self) -> usize {
         self.idle.len().saturating_sub(self.work.expiring())
@@ -176,7 +193,7 @@ impl<M: Manager, R: Runtime> Ticket<M, R> {
     fn succeed(mut self, connection: M::Connection, context: ConnectContext) {
         let core = self.core.clone();
         self.tell_gate(Ok(()));
-        *core.last_error.lock() = None;
+        core.set_last_error(None);
         let entry = core.entry(self.slot, connection, context.id, context.generation);
         let took = core.now().saturating_duration_since(self.started);
         core.events.sample(Sample::Stage(Stage::Connect), took);
@@ -201,7 +218,7 @@ impl<M: Manager, R: Runtime> Ticket<M, R> {
         add(&core.counters.connect_errors);
         let cause = cause.map(|error| (Arc::new(error), class));
         if cause.is_some() {
-            core.last_error.lock().clone_from(&cause);
+            core.set_last_error(cause.clone());
         }
         self.tell_gate(Err(class));
         let took = core.now().saturating_duration_since(self.started);
@@ -298,17 +315,7 @@ async fn connect<M: Manager, R: Runtime>(ticket: Ticket<M, R>) {
         }
         Outcome::Panicked => {
             core.events.panicked("Manager::connect");
-            let mut wakes = Wakes::default();
-            {
-                let refusal = Refusal {
-                    kind: ErrorKind::ConnectPanicked,
-                    cause: None,
-                };
-                let mut ledger = core.ledger.lock();
-                ledger.refuse_first(refusal, &mut wakes);
-                core.settle(&mut ledger);
-            }
-            wakes.wake();
+            core.refuse_first(ErrorKind::ConnectPanicked);
             ticket.fail(ErrorClass::Transient, None);
         }
         Outcome::PoolClosed => drop(ticket),

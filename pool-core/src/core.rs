@@ -21,7 +21,7 @@ use crate::slot::{Entry, Phase, Slot, SlotId, SlotTable};
 use crate::stats::{Counters, add};
 use crate::sync::Mutex;
 use crate::{
-    Check, CloseReason, Error, ErrorClass, ErrorKind, Manager, Stage, State, Statistics,
+    Check, CloseReason, Error, ErrorClass, ErrorKind, Manager, ResetAt, Stage, State, Statistics,
     WhenSuspended,
 };
 
@@ -34,6 +34,8 @@ pub(crate) struct Core<M: Manager, R: Runtime> {
     pub(crate) ledger: Mutex<Ledger<M::Error>>,
     pub(crate) hot: Hot,
     pub(crate) config: Mutex<Arc<Config>>,
+    /// The manager's answer when the pool was built.
+    pub(crate) reset_at: ResetAt,
     pub(crate) gate: Box<dyn ConnectGate>,
     pub(crate) hooks: Hooks<M::Connection, M::Error>,
     pub(crate) events: Events,
@@ -51,6 +53,9 @@ pub(crate) struct Home<M: Manager, R: Runtime> {
     pub(crate) slot: Arc<Slot<M::Connection, Self>>,
     pub(crate) id: SlotId,
 }
+
+/// A connection of a pool, with what the pool knows about it.
+pub(crate) type Held<M, R> = Box<Entry<<M as Manager>::Connection, Home<M, R>>>;
 
 /// What the fast path reads: written rarely, each number by itself.
 #[derive(Debug)]
@@ -155,7 +160,7 @@ impl Hot {
 impl<M: Manager, R: Runtime> Core<M, R> {
     /// Gives a usable connection to the first waiter, or makes it idle.
     #[inline]
-    pub(crate) fn give(entry: Box<Entry<M::Connection, Home<M, R>>>) {
+    pub(crate) fn give(entry: Held<M, R>) {
         // The entry goes into the slot before the slot is offered to others, and may be gone the
         // moment after.
         let home = entry.home.clone();
@@ -192,11 +197,7 @@ impl<M: Manager, R: Runtime> Core<M, R> {
 
     /// Closes a connection.
     #[cold]
-    pub(crate) fn retire(
-        self: &Arc<Self>,
-        entry: Box<Entry<M::Connection, Home<M, R>>>,
-        reason: CloseReason,
-    ) {
+    pub(crate) fn retire(self: &Arc<Self>, entry: Held<M, R>, reason: CloseReason) {
         entry.home.slot.set_phase(Phase::Closing);
         self.book_close();
         self.close_booked(entry.home.id, entry, reason);

@@ -389,6 +389,17 @@ mod tests {
         ]
     }
 
+    fn same(set: &IdleSet, model: &Model) -> Result<(), TestCaseError> {
+        prop_assert_eq!(set.len(), model.idle.len());
+        prop_assert!(
+            set.snapshot()
+                .into_iter()
+                .eq(model.idle.iter().rev().copied())
+        );
+        prop_assert_eq!(set.is_closed(), model.closed);
+        Ok(())
+    }
+
     proptest! {
         #[test]
         fn agrees_with_a_set_under_a_mutex(
@@ -459,9 +470,7 @@ mod tests {
                         owned.push(slot);
                     }
                 }
-                prop_assert_eq!(set.len(), model.idle.len());
-                prop_assert!(set.snapshot().into_iter().eq(model.idle.iter().rev().copied()));
-                prop_assert_eq!(set.is_closed(), model.closed);
+                same(&set, &model)?;
             }
         }
     }

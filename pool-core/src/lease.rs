@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use crate::closing::{Vacate, run_close};
-use crate::core::{Core, Home, nanos};
+use crate::core::{Core, Held, Home, nanos};
 use crate::options::GetOptions;
 use crate::runtime::{Runtime, Timer};
 use crate::slot::{Entry, Phase, Slot, SlotId};
@@ -19,7 +19,7 @@ use futures_util::FutureExt;
 /// must not reach the next user; dropped otherwise, it gives the connection back untouched.
 pub(crate) struct Lease<M: Manager, R: Runtime> {
     /// Taken only when the lease ends.
-    entry: Option<Box<Entry<M::Connection, Home<M, R>>>>,
+    entry: Option<Held<M, R>>,
     working: Option<Stage>,
     /// The work shows in the books.
     counted: bool,
@@ -50,7 +50,7 @@ impl<M: Manager, R: Runtime> Lease<M, R> {
 
     /// Takes over a slot together with its connection, which is not in it.
     #[inline]
-    pub(crate) fn adopt(entry: Box<Entry<M::Connection, Home<M, R>>>) -> Self {
+    pub(crate) fn adopt(entry: Held<M, R>) -> Self {
         entry.home.slot.set_phase(Phase::Leased);
         Self {
             entry: Some(entry),
@@ -242,7 +242,7 @@ impl<M: Manager, R: Runtime> Lease<M, R> {
 
     /// The lease ends and gives up what it held.
     #[inline]
-    fn end(&mut self) -> Box<Entry<M::Connection, Home<M, R>>> {
+    fn end(&mut self) -> Held<M, R> {
         self.entry.take().expect("a lease holds its entry")
     }
 
@@ -278,9 +278,9 @@ impl<M: Manager, R: Runtime> Lease<M, R> {
     }
 
     /// Has a returned connection reset, in the background if that is where it is done.
-    fn give_dirty(entry: Box<Entry<M::Connection, Home<M, R>>>) {
+    fn give_dirty(entry: Held<M, R>) {
         let core = entry.home.core.clone();
-        if core.manager.reset_at() != ResetAt::Return {
+        if core.reset_at != ResetAt::Return {
             return Core::give(entry);
         }
         let mut lease = Self::adopt(entry);
@@ -386,7 +386,7 @@ impl<M: Manager, R: Runtime> Entry<M::Connection, Home<M, R>> {
         if *uses >= core.hot.max_uses.load(Relaxed) {
             return Err(CloseReason::MaxUses);
         }
-        if core.manager.reset_at() != ResetAt::Never && !*dirty {
+        if core.reset_at != ResetAt::Never && !*dirty {
             let needs = || core.manager.needs_reset(connection);
             *dirty = core
                 .events

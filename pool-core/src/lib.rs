@@ -1,5 +1,4 @@
-//! A connection pool that stays fast and correct while the thing behind it is slow, half dead,
-//! failing over or coming back.
+//! A connection pool that stays fast and correct while its server does not.
 //!
 //! One [`Pool`] lends the connections that one [`Manager`] makes. What sets it apart:
 //!

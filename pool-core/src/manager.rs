@@ -83,7 +83,8 @@ pub trait Manager: Send + Sync + 'static {
         true
     }
 
-    /// When connections are reset. The default is [`ResetAt::Never`].
+    /// When connections are reset; asked once, when the pool is built. The default is
+    /// [`ResetAt::Never`].
     fn reset_at(&self) -> ResetAt {
         ResetAt::Never
     }

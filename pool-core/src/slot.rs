@@ -127,7 +127,7 @@ impl<C, H> Slot<C, H> {
 /// The slots of a pool: chunks of doubling size that never move, so that it grows while others
 /// read it without a lock.
 pub(crate) struct SlotTable<C, H> {
-    chunks: [OnceLock<Box<[Arc<Slot<C, H>>]>>; CHUNKS],
+    chunks: [Chunk<C, H>; CHUNKS],
 }
 
 impl<C, H> SlotTable<C, H> {
@@ -162,6 +162,8 @@ impl<C, H> SlotTable<C, H> {
             .map(|(s, i)| (SlotId(i), s))
     }
 }
+
+type Chunk<C, H> = OnceLock<Box<[Arc<Slot<C, H>>]>>;
 
 /// Chunk `k` begins at slot `FIRST * (2^k - 1)`.
 #[inline]

@@ -21,14 +21,17 @@ pub(crate) struct Waiter<'a, M: Manager, R: Runtime> {
     id: Option<WaiterId>,
     /// Joins at the front.
     first: bool,
+    /// The acquire has not been counted as begun, which is done under the first lock it takes.
+    uncounted: bool,
 }
 
 impl<'a, M: Manager, R: Runtime> Waiter<'a, M, R> {
-    pub(crate) fn new(core: &'a Arc<Core<M, R>>, first: bool) -> Self {
+    pub(crate) fn new(core: &'a Arc<Core<M, R>>, first: bool, uncounted: bool) -> Self {
         Self {
             core,
             id: None,
             first,
+            uncounted,
         }
     }
 
@@ -86,6 +89,7 @@ impl<'a, M: Manager, R: Runtime> Waiter<'a, M, R> {
         waker: &mut Option<Waker>,
     ) -> Option<Answer<M::Error>> {
         let core = self.core;
+        ledger.tally.begun += u64::from(self.uncounted);
         let refuse = |kind| Some(Err(Refusal { kind, cause: None }));
         if ledger.closed {
             return refuse(ErrorKind::Closed);
