@@ -79,19 +79,24 @@ async fn a_full_server_costs_no_caller_an_error_and_is_asked_seldom() {
         pass(ms(1000)).await;
         let attempts = server.attempts.load(SeqCst) - before;
         before += attempts;
-        // In the first second those that found room come on top.
-        let most = if second == 0 { 5 + ROOM as u64 } else { 5 };
+        // Those that find room come on top, and the eight that then meet the limit together.
+        let most = 5 + 8 + ROOM as u64;
         assert!(attempts <= most, "{attempts} attempts in second {second}");
-        assert!(server.live.load(SeqCst) >= ROOM - 1);
     }
     let mut served = 0;
     for caller in callers {
         served += caller.await.unwrap();
     }
     let possible = SECONDS * 200 * ROOM as u64;
-    assert!(served * 100 >= possible * 95, "{served} of {possible} possible leases");
+    assert!(
+        served * 100 >= possible * 95,
+        "{served} of {possible} possible leases"
+    );
     let statistics = pool.statistics();
     assert_eq!((statistics.timed_out, statistics.failed), (0, 0));
-    assert!(statistics.closed_for(CloseReason::MaxUses) > 0, "connections came and went");
+    assert!(
+        statistics.closed_for(CloseReason::MaxUses) > 0,
+        "connections came and went"
+    );
     pool.audit_quiescent().unwrap();
 }

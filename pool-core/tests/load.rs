@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
-use pool_core::testing::{Script, Step};
-use pool_core::{Check, CloseReason, ErrorClass, ErrorKind, Event, Pool, Stage};
-use support::{Recorder, ms, pass, pool_with, settle, take};
+use pool_core::testing::Step;
+use pool_core::{Check, CloseReason, ErrorClass, ErrorKind, Event, Stage};
+use support::{Recorder, ms, pass, pool_with, take};
 use tokio::time::Instant;
 
 /// Scenario 2: with twenty callers for each connection nobody waits much longer than the others.
@@ -35,12 +35,19 @@ async fn no_task_starves_when_twenty_share_a_connection() {
     let mut waits = Vec::new();
     for task in tasks {
         let of_task = task.await.unwrap();
-        assert!(of_task.len() >= 15, "a task was served {} times", of_task.len());
+        assert!(
+            of_task.len() >= 15,
+            "a task was served {} times",
+            of_task.len()
+        );
         waits.extend(of_task);
     }
     let mean = waits.iter().sum::<Duration>() / u32::try_from(waits.len()).unwrap();
     let most = waits.iter().max().unwrap();
-    assert!(*most <= 3 * mean, "the longest wait was {most:?}, the mean {mean:?}");
+    assert!(
+        *most <= 3 * mean,
+        "the longest wait was {most:?}, the mean {mean:?}"
+    );
     pool.audit_quiescent().unwrap();
 }
 
@@ -49,7 +56,10 @@ async fn no_task_starves_when_twenty_share_a_connection() {
 #[test]
 fn two_returns_reach_two_who_arrive_meanwhile() {
     let (_, pool) = pool_with(2, |b| b.check(Check::Never));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     let mut held = runtime.block_on(take(&pool, 2));
     drop(runtime);
     for _ in 0..2000 {
@@ -59,7 +69,8 @@ fn two_returns_reach_two_who_arrive_meanwhile() {
                 let (pool, barrier) = (pool.clone(), barrier.clone());
                 std::thread::spawn(move || {
                     barrier.wait();
-                    pool.get_blocking(support::now() + Duration::from_secs(20)).unwrap()
+                    pool.get_blocking(support::now() + Duration::from_secs(20))
+                        .unwrap()
                 })
             })
             .collect();
@@ -126,7 +137,11 @@ async fn a_storm_on_a_cold_pool_is_served_at_the_pace_of_its_connects() {
         task.await.unwrap();
     }
     assert!(start.elapsed() <= ms(1000), "{:?}", start.elapsed());
-    assert!(script.most_connecting() <= 8, "{} at once", script.most_connecting());
+    assert!(
+        script.most_connecting() <= 8,
+        "{} at once",
+        script.most_connecting()
+    );
     assert!(script.connects() <= 100);
     pass(ms(500)).await;
     let connects = script.connects();
@@ -148,7 +163,9 @@ async fn a_minute_of_outage_is_met_at_the_pace_of_one() {
     let mut callers = Vec::new();
     for _ in 0..30_000 {
         let pool = pool.clone();
-        callers.push(tokio::spawn(async move { pool.get_timeout(ms(100)).await.map(drop) }));
+        callers.push(tokio::spawn(async move {
+            pool.get_timeout(ms(100)).await.map(drop)
+        }));
         pass(ms(2)).await;
     }
     for caller in callers.drain(..) {
@@ -156,10 +173,16 @@ async fn a_minute_of_outage_is_met_at_the_pace_of_one() {
         assert_eq!(error.kind(), ErrorKind::Timeout(Stage::Connect));
         assert_eq!(error.connect_error_class(), Some(ErrorClass::Transient));
     }
-    assert!(script.connects() <= 6 * 61, "{} attempts in a minute", script.connects());
+    assert!(
+        script.connects() <= 6 * 61,
+        "{} attempts in a minute",
+        script.connects()
+    );
     script.connect.otherwise(Step::Ok);
     let back = Instant::now();
-    let held = futures_util::future::try_join_all((0..16).map(|_| pool.get())).await.unwrap();
+    let held = futures_util::future::try_join_all((0..16).map(|_| pool.get()))
+        .await
+        .unwrap();
     assert!(back.elapsed() <= ms(500), "{:?}", back.elapsed());
     assert_eq!(held.len(), 16);
     drop(held);
@@ -171,10 +194,23 @@ async fn a_minute_of_outage_is_met_at_the_pace_of_one() {
 async fn connections_born_together_expire_apart() {
     let recorder = Recorder::default();
     let (_, pool) = pool_with(400, |b| {
-        b.observer(recorder.clone()).idle_timeout(None).keepalive(None).max_connecting(400)
+        b.observer(recorder.clone())
+            .idle_timeout(None)
+            .keepalive(None)
+            .max_connecting(400)
     });
     drop(take(&pool, 400).await);
-    let expired = || recorder.count(|e| matches!(e, Event::Closed { reason: CloseReason::Expired, .. }));
+    let expired = || {
+        recorder.count(|e| {
+            matches!(
+                e,
+                Event::Closed {
+                    reason: CloseReason::Expired,
+                    ..
+                }
+            )
+        })
+    };
     let mut before = Vec::new();
     for _ in 0..190 {
         before.push(expired());
@@ -184,7 +220,10 @@ async fn connections_born_together_expire_apart() {
     }
     assert_eq!(expired(), 400);
     let early = before[1600 / 10];
-    assert_eq!(early, 0, "nothing expires before nine tenths of its lifetime");
+    assert_eq!(
+        early, 0,
+        "nothing expires before nine tenths of its lifetime"
+    );
     pool.audit_quiescent().unwrap();
 }
 
@@ -232,11 +271,18 @@ async fn timeouts_stop_when_the_load_is_within_capacity_again() {
     arrive(ms(1000) / 12, Duration::from_secs(60)).await;
     assert!(late.load(SeqCst) > 0, "the pool is overloaded");
     let done = served.load(SeqCst);
-    assert!(done >= 560, "{done} were served in a minute at a capacity of 600");
+    assert!(
+        done >= 560,
+        "{done} were served in a minute at a capacity of 600"
+    );
     arrive(ms(110), Duration::from_secs(30)).await;
     let before = late.load(SeqCst);
     arrive(ms(100), Duration::from_secs(30)).await;
-    assert_eq!(late.load(SeqCst), before, "nobody is late at the capacity itself");
+    assert_eq!(
+        late.load(SeqCst),
+        before,
+        "nobody is late at the capacity itself"
+    );
     pass(Duration::from_secs(5)).await;
     pool.audit_quiescent().unwrap();
 }

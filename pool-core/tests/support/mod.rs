@@ -5,52 +5,71 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use pool_core::testing::{Script, Scripted};
-use pool_core::{Builder, Event, Manager, Observer, Pool, Pooled};
+use pool_core::{Builder, Event, Manager, Observer, Pool, Pooled, ResetAt};
 
-pub type ScriptedPool = Pool<Scripted>;
+pub(crate) type ScriptedPool = Pool<Scripted>;
 
-pub fn ms(ms: u64) -> Duration {
+pub(crate) fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
 /// Lets so much of the paused clock's time go by.
-pub async fn pass(time: Duration) {
+pub(crate) async fn pass(time: Duration) {
     let now = tokio::time::Instant::now();
     tokio::time::sleep_until(now + time).await;
 }
 
 /// Lets everything run that needs no time.
-pub async fn settle() {
+pub(crate) async fn settle() {
     for _ in 0..20 {
         tokio::task::yield_now().await;
     }
 }
 
 /// The time on tokio's clock, as the pool's API takes it.
-pub fn now() -> std::time::Instant {
+pub(crate) fn now() -> std::time::Instant {
     tokio::time::Instant::now().into_std()
 }
 
-pub fn pool(max_size: usize) -> (Arc<Script>, ScriptedPool) {
+pub(crate) fn pool(max_size: usize) -> (Arc<Script>, ScriptedPool) {
     pool_with(max_size, |builder| builder)
 }
 
-pub fn pool_with(
+pub(crate) fn pool_with(
     max_size: usize,
     set: impl FnOnce(Builder<Scripted>) -> Builder<Scripted>,
 ) -> (Arc<Script>, ScriptedPool) {
-    let script = Script::new();
+    pool_of(Script::new(), max_size, set)
+}
+
+/// A pool with that script, which was set up before.
+pub(crate) fn pool_of(
+    script: Arc<Script>,
+    max_size: usize,
+    set: impl FnOnce(Builder<Scripted>) -> Builder<Scripted>,
+) -> (Arc<Script>, ScriptedPool) {
     let builder = Pool::builder(script.manager()).max_size(max_size);
     let pool = set(builder).build().unwrap();
     (script, pool)
 }
 
+/// A script whose connections are reset then.
+pub(crate) fn resetting(at: ResetAt) -> Arc<Script> {
+    let script = Script::new();
+    *script.reset_at.lock().unwrap() = at;
+    script
+}
+
 /// Leases as many connections as there may be, and so proves that no capacity is lost.
-pub async fn take<M: Manager>(pool: &Pool<M>, count: usize) -> Vec<Pooled<M>> {
+pub(crate) async fn take<M: Manager>(pool: &Pool<M>, count: usize) -> Vec<Pooled<M>> {
     let mut held = Vec::new();
     for _ in 0..count {
         let Ok(lease) = pool.get().await else {
-            panic!("{} of {count} could be leased: {:?}", held.len(), pool.state());
+            panic!(
+                "{} of {count} could be leased: {:?}",
+                held.len(),
+                pool.state()
+            );
         };
         held.push(lease);
     }
@@ -59,18 +78,21 @@ pub async fn take<M: Manager>(pool: &Pool<M>, count: usize) -> Vec<Pooled<M>> {
 
 /// Keeps what it is told.
 #[derive(Debug, Clone, Default)]
-pub struct Recorder(Arc<Mutex<Vec<(u64, Event)>>>);
+pub(crate) struct Recorder(Arc<Mutex<Vec<(u64, Event)>>>);
 
 impl Recorder {
-    pub fn numbered(&self) -> Vec<(u64, Event)> {
+    pub(crate) fn numbered(&self) -> Vec<(u64, Event)> {
         self.0.lock().unwrap().clone()
     }
 
-    pub fn events(&self) -> Vec<Event> {
-        self.numbered().into_iter().map(|(_, event)| event).collect()
+    pub(crate) fn events(&self) -> Vec<Event> {
+        self.numbered()
+            .into_iter()
+            .map(|(_, event)| event)
+            .collect()
     }
 
-    pub fn count(&self, wanted: impl Fn(&Event) -> bool) -> usize {
+    pub(crate) fn count(&self, wanted: impl Fn(&Event) -> bool) -> usize {
         self.events().iter().filter(|event| wanted(event)).count()
     }
 }
@@ -82,11 +104,14 @@ impl Observer for Recorder {
 }
 
 /// A small generator with a printed seed.
-pub struct Dice(pub u64);
+pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {
-    pub fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+    pub(crate) fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
         (self.0 >> 33) % limit
     }
 }

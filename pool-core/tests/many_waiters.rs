@@ -1,0 +1,69 @@
+//! A hundred thousand callers wait, each served, or refused, by one wake-up.
+
+mod support;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::task::{Context, Poll};
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use pool_core::{Check, ErrorKind};
+use support::{ms, pool_with, settle, take};
+
+const WAITERS: u64 = 100_000;
+
+/// The fault: 100 000 waiters. Serving one wakes one.
+#[tokio::test(start_paused = true)]
+async fn a_hundred_thousand_waiters_are_drained_without_quadratic_wake_ups() {
+    let (script, pool) = pool_with(4, |b| b.max_waiters(WAITERS as usize).check(Check::Never));
+    let held = take(&pool, 4).await;
+    let polls = Arc::new(AtomicU64::new(0));
+    let mut waiters: FuturesUnordered<_> = (0..WAITERS)
+        .map(|_| {
+            let (pool, polls) = (pool.clone(), polls.clone());
+            async move {
+                let mut get = std::pin::pin!(pool.get());
+                let counted = std::future::poll_fn(|cx| {
+                    polls.fetch_add(1, SeqCst);
+                    get.as_mut().poll(cx)
+                });
+                drop(counted.await.unwrap());
+            }
+        })
+        .collect();
+    assert_eq!(futures_util::poll!(waiters.next()), Poll::Pending);
+    while pool.state().waiting < WAITERS as usize {
+        assert_eq!(futures_util::poll!(waiters.next()), Poll::Pending);
+    }
+    assert_eq!(polls.load(SeqCst), WAITERS);
+    drop(held);
+    while waiters.next().await.is_some() {}
+    let polls = polls.load(SeqCst);
+    assert!(polls <= 2 * WAITERS + 100, "{polls} polls");
+    assert_eq!(script.connects(), 4);
+    pool.audit_quiescent().unwrap();
+}
+
+/// Closing answers all of them, each by one wake-up.
+#[tokio::test(start_paused = true)]
+async fn a_hundred_thousand_waiters_are_told_at_once_that_the_pool_is_closed() {
+    let (_, pool) = pool_with(1, |b| b.max_waiters(WAITERS as usize));
+    let held = pool.get().await.unwrap();
+    let mut futures: Vec<_> = (0..WAITERS).map(|_| Box::pin(pool.get())).collect();
+    let mut cx = Context::from_waker(std::task::Waker::noop());
+    for future in &mut futures {
+        assert!(future.as_mut().poll(&mut cx).is_pending());
+    }
+    let mut close = Box::pin(pool.close(ms(100)));
+    assert!(futures_util::poll!(&mut close).is_pending());
+    for future in &mut futures {
+        let Poll::Ready(Err(error)) = future.as_mut().poll(&mut cx) else {
+            panic!("a closed pool keeps somebody waiting")
+        };
+        assert_eq!(error.kind(), ErrorKind::Closed);
+    }
+    drop((futures, held));
+    settle().await;
+    assert!(close.await.is_clean());
+}
