@@ -56,31 +56,25 @@ pub(crate) fn clippy(shell: &Shell) -> Result<()> {
     shell.run(clippy.args(["--", "-D", "warnings"]))
 }
 
+/// The library with each feature alone and with none; its tests with the default ones, as whoever
+/// types `cargo test` in its folder has them.
 pub(crate) fn features(shell: &Shell) -> Result<()> {
+    let check = |package: &str, arguments: &[&str]| {
+        let mut check = Command::new("cargo");
+        check.args(["check", "--package", package]);
+        shell.run(check.args(arguments))
+    };
     for package in Workspace::load(shell)?
         .packages
         .iter()
         .filter(|it| it.is_library())
     {
-        let alone = package
-            .features
-            .iter()
-            .filter(|it| *it != "default")
-            .map(String::as_str);
-        for feature in [""].into_iter().chain(alone) {
-            let mut check = Command::new("cargo");
-            check.args([
-                "check",
-                "--package",
-                &package.name,
-                "--lib",
-                "--no-default-features",
-            ]);
-            if !feature.is_empty() {
-                check.args(["--features", feature]);
-            }
-            shell.run(&mut check)?;
+        check(&package.name, &["--lib", "--no-default-features"])?;
+        for feature in package.features.iter().filter(|it| *it != "default") {
+            let alone = ["--lib", "--no-default-features", "--features", feature];
+            check(&package.name, &alone)?;
         }
+        check(&package.name, &["--tests"])?;
     }
     Ok(())
 }

@@ -8,34 +8,24 @@ use crate::services::{self, Action};
 use crate::shell::Shell;
 use crate::workspace::Workspace;
 
-/// Unit, integration and documentation tests; then each library alone with all its features, since
-/// in the whole workspace features add up and hide a test that a missing one would fail.
+/// Unit, integration and documentation tests, all features on: one build and one run of each.
+/// That a library's tests also compile without its features is for `cargo xtask features` to say.
 pub(crate) fn run(shell: &Shell) -> Result<()> {
     services::run(shell, Action::Fetch)?;
-    shell.run(Command::new("cargo").args(["test", "--workspace", "--no-fail-fast"]))?;
-    let workspace = Workspace::load(shell)?;
-    for package in workspace
+    let features: Vec<_> = Workspace::load(shell)?
         .packages
         .iter()
-        .filter(|package| package.is_library())
-    {
-        let features: Vec<_> = package
-            .features
-            .iter()
-            .filter(|it| !SPECIAL.contains(&it.as_str()))
-            .collect();
-        if !features.is_empty() {
-            let features = features
-                .into_iter()
-                .map(String::as_str)
+        .flat_map(|package| {
+            let features = package.features.iter();
+            features
+                .filter(|it| !SPECIAL.contains(&it.as_str()))
+                .map(|feature| format!("{}/{feature}", package.name))
                 .collect::<Vec<_>>()
-                .join(",");
-            let mut cargo = Command::new("cargo");
-            cargo.args(["test", "--package", &package.name, "--features", &features]);
-            shell.run(&mut cargo)?;
-        }
-    }
-    Ok(())
+        })
+        .collect();
+    let mut cargo = Command::new("cargo");
+    cargo.args(["test", "--workspace", "--no-fail-fast", "--features"]);
+    shell.run(cargo.arg(features.join(",")))
 }
 
 /// On anyway, or for the model checkers alone.
