@@ -2,10 +2,8 @@
 
 use std::future::poll_fn;
 use std::panic::Location;
-use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::task::Poll;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use crate::core::Core;
@@ -19,14 +17,14 @@ use crate::waiter::Waiter;
 use crate::within::within;
 use crate::{CloseReason, Error, ErrorKind, Event, Manager, Sample, Stage, Verdict};
 
-/// An acquire that could not be served on the spot. Counted as begun; unless it comes to an end,
-/// as cancelled.
+/// One acquire. Once it has had to wait for something it is counted as begun; unless it comes to
+/// an end then, as cancelled.
 struct Attempt<'a, M: Manager, R: Runtime> {
     core: &'a Arc<Core<M, R>>,
     options: &'a GetOptions,
     site: &'static Location<'static>,
-    started: Instant,
-    deadline: Option<Instant>,
+    /// When it first had to wait; no clock is read before.
+    started: OnceLock<Instant>,
     /// Has been counted as begun.
     counted: bool,
     settled: bool,
@@ -62,33 +60,37 @@ impl<M: Manager, R: Runtime> Core<M, R> {
         site: &'static Location<'static>,
         idle: Option<Found<M, R>>,
     ) -> Result<Pooled<M, R>, Error<M::Error>> {
-        let Some((mut lease, examined)) = idle else {
-            return Attempt::new(self, options, site).run(timer, None).await;
-        };
-        let mut attempt = None;
-        if let Examined::Work { reset, check } = examined {
-            let unfit = {
-                let mut work = pin!(lease.prepare(timer, reset, check, options, None));
-                match poll_fn(|cx| Poll::Ready(work.as_mut().poll(cx))).await {
-                    Poll::Ready(result) => result.err(),
-                    Poll::Pending => {
-                        attempt = Some(Attempt::new(self, options, site));
-                        work.await.err()
-                    }
+        let mut attempt = Attempt::new(self, options, site);
+        let mut found = idle;
+        loop {
+            let (mut lease, examined) = match found.take() {
+                Some(found) => found,
+                None => {
+                    let mut lease = attempt.wait(timer).await?;
+                    let examined = lease.examine(options);
+                    (lease, examined)
                 }
             };
-            if let Some(unfit) = unfit {
-                let attempt = attempt.unwrap_or_else(|| Attempt::new(self, options, site));
-                return attempt.run(timer, Some((lease, unfit))).await;
+            let unfit = match examined {
+                Examined::Ready => None,
+                Examined::Dead(reason) => Some(Unfit {
+                    reason,
+                    silent: None,
+                }),
+                Examined::Work { reset, check } => lease
+                    .prepare(timer, reset, check, options, &attempt.started)
+                    .await
+                    .err(),
+            };
+            match unfit {
+                Some(unfit) => attempt.discard(lease, unfit)?,
+                None => match self.lend(lease, attempt.started.get().is_none(), site) {
+                    Some(pooled) => return Ok(attempt.succeed(pooled)),
+                    None => attempt.first = true,
+                },
             }
-        }
-        match (self.lend(lease, attempt.is_none(), site), attempt) {
-            (Some(pooled), None) => Ok(pooled),
-            (Some(pooled), Some(attempt)) => Ok(attempt.succeed(pooled)),
-            (None, attempt) => {
-                let attempt = attempt.unwrap_or_else(|| Attempt::new(self, options, site));
-                attempt.run(timer, None).await
-            }
+            // What is idle comes before what would have to be waited for.
+            found = self.next_idle(options);
         }
     }
 
@@ -186,17 +188,12 @@ impl<'a, M: Manager, R: Runtime> Attempt<'a, M, R> {
         options: &'a GetOptions,
         site: &'static Location<'static>,
     ) -> Self {
-        if !core.work.alive() {
-            core.start_maintenance();
-        }
-        let started = core.now();
-        let deadline = options.deadline_from(started, core.hot.acquire_timeout());
+        let started = OnceLock::new();
         Self {
             core,
             options,
             site,
             started,
-            deadline,
             counted: false,
             settled: false,
             first: false,
@@ -204,50 +201,14 @@ impl<'a, M: Manager, R: Runtime> Attempt<'a, M, R> {
         }
     }
 
-    /// Goes by the queue, after discarding `unfit`, until a connection is fit to be lent.
-    async fn run<T: Timer>(
-        mut self,
-        timer: &T,
-        unfit: Option<(Lease<M, R>, Unfit)>,
-    ) -> Result<Pooled<M, R>, Error<M::Error>> {
-        let core = self.core;
-        if let Some((lease, unfit)) = unfit {
-            self.discard(lease, unfit)?;
-        }
-        loop {
-            // What is idle comes before what would have to be waited for, for one who is first.
-            let idle = if self.first {
-                core.next_idle(self.options)
-            } else {
-                None
-            };
-            let (mut lease, examined) = match idle {
-                Some(idle) => idle,
-                None => {
-                    let mut lease = self.wait(timer).await?;
-                    let examined = lease.examine(self.options);
-                    (lease, examined)
-                }
-            };
-            let unfit = match examined {
-                Examined::Ready => None,
-                Examined::Dead(reason) => Some(Unfit {
-                    reason,
-                    silent: None,
-                }),
-                Examined::Work { reset, check } => lease
-                    .prepare(timer, reset, check, self.options, self.deadline)
-                    .await
-                    .err(),
-            };
-            match unfit {
-                Some(unfit) => self.discard(lease, unfit)?,
-                None => match core.lend(lease, false, self.site) {
-                    Some(pooled) => return Ok(self.succeed(pooled)),
-                    None => self.first = true,
-                },
-            }
-        }
+    /// When it had to begin to wait, and until when it may.
+    fn times(&self) -> (Instant, Option<Instant>) {
+        let started = *self.started.get_or_init(|| self.core.now());
+        (
+            started,
+            self.options
+                .deadline_from(started, self.core.hot.acquire_timeout()),
+        )
     }
 
     /// Closes a connection that was not fit; gives up when the time is up.
@@ -256,7 +217,8 @@ impl<'a, M: Manager, R: Runtime> Attempt<'a, M, R> {
         self.silent = unfit.silent;
         self.first = true;
         if self
-            .deadline
+            .times()
+            .1
             .is_some_and(|deadline| self.core.now() >= deadline)
         {
             let stage = unfit.silent.unwrap_or(Stage::Connect);
@@ -268,13 +230,16 @@ impl<'a, M: Manager, R: Runtime> Attempt<'a, M, R> {
     /// Waits in the queue for a connection.
     async fn wait<T: Timer>(&mut self, timer: &T) -> Result<Lease<M, R>, Error<M::Error>> {
         let core = self.core;
+        if !core.work.alive() {
+            core.start_maintenance();
+        }
         let uncounted = !std::mem::replace(&mut self.counted, true);
         let mut waiter = Waiter::new(core, self.first, uncounted);
         let wait_timeout = self
             .options
             .wait_timeout
             .or_else(|| core.hot.wait_timeout());
-        let (site, deadline) = (self.site, self.deadline);
+        let (site, (_, deadline)) = (self.site, self.times());
         let until = || {
             if core.hot.leak_report.load(Relaxed) {
                 core.report_nested(site);
@@ -313,12 +278,14 @@ impl<'a, M: Manager, R: Runtime> Attempt<'a, M, R> {
 
     fn succeed(mut self, pooled: Pooled<M, R>) -> Pooled<M, R> {
         self.settled = true;
-        if !self.counted {
-            self.core.ledger.lock().tally.begun += 1;
+        if self.started.get().is_some() {
+            if !self.counted {
+                self.core.ledger.lock().tally.begun += 1;
+            }
+            let took = self.waited();
+            self.core.counters.waited(took);
+            self.core.events.sample(Sample::Acquire, took);
         }
-        let took = self.waited();
-        self.core.counters.waited(took);
-        self.core.events.sample(Sample::Acquire, took);
         pooled
     }
 
@@ -336,13 +303,13 @@ impl<'a, M: Manager, R: Runtime> Attempt<'a, M, R> {
     }
 
     fn waited(&self) -> Duration {
-        self.core.now().saturating_duration_since(self.started)
+        self.core.now().saturating_duration_since(self.times().0)
     }
 }
 
 impl<M: Manager, R: Runtime> Drop for Attempt<'_, M, R> {
     fn drop(&mut self) {
-        if !self.settled {
+        if !self.settled && self.started.get().is_some() {
             let tally = &mut self.core.ledger.lock().tally;
             tally.begun += u64::from(!self.counted);
             tally.cancelled += 1;

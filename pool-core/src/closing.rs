@@ -121,14 +121,11 @@ impl<M: Manager, R: Runtime> Core<M, R> {
         if report.aborted > 0 {
             self.drained(until + CUT).await;
         }
-        report.outstanding = {
-            let mut ledger = self.ledger.lock();
-            ledger.unattended = true;
-            ledger.occupied
-        };
+        self.ledger.lock().unattended = true;
         // The maintenance task now ends whatever is still held.
         self.work.nudge();
         self.drained(until + 2 * CUT).await;
+        report.outstanding = self.ledger.lock().occupied;
         report
     }
 

@@ -40,7 +40,8 @@ pub enum Admission {
 /// While attempts succeed it does nothing but hold to the rate. After a failure there is one
 /// attempt at a time, the next after a delay that doubles from 10 ms to 300 ms (1 s when the
 /// server is full or the failure is permanent), of which the upper half is random ("equal
-/// jitter"), so that many pools do not come back in step.
+/// jitter"), so that many pools do not come back in step. For 30 s after the server said that it
+/// is full, attempts stay single and 250 ms apart even when they succeed.
 pub struct Pacing(Mutex<Pace>);
 
 struct Pace {
@@ -50,6 +51,8 @@ struct Pace {
     by_rate: Option<Instant>,
     by_failure: Option<Instant>,
     failures: u32,
+    /// Until then the server is taken to be full: successes do not quicken the pace.
+    crowded_until: Option<Instant>,
     /// An attempt is under way while the last one failed.
     probing: bool,
     random: Random,
@@ -63,6 +66,7 @@ impl Pacing {
             by_rate: None,
             by_failure: None,
             failures: 0,
+            crowded_until: None,
             probing: false,
             random: Random::new(),
         }))
@@ -76,14 +80,20 @@ impl ConnectGate for Pacing {
         if let Some(next) = next.filter(|next| now < *next) {
             return Admission::NotBefore(next);
         }
-        if pace.failures > 0 {
+        let crowded = pace.crowded_until.is_some_and(|until| now < until);
+        if pace.failures > 0 || crowded {
             if pace.probing {
                 // The attempt under way ends by its own timeout; that end is what is waited for.
                 return Admission::NotBefore(now + LONGEST);
             }
             pace.probing = true;
         }
-        pace.by_rate = Some(now + pace.interval);
+        let interval = if crowded {
+            pace.interval.max(CROWDED)
+        } else {
+            pace.interval
+        };
+        pace.by_rate = Some(now + interval);
         Admission::Go
     }
 
@@ -95,6 +105,9 @@ impl ConnectGate for Pacing {
             pace.by_failure = None;
             return;
         };
+        if class == ErrorClass::Overload {
+            pace.crowded_until = Some(now + CROWDED_FOR);
+        }
         // Attempts that fail together count as one: the first decides when the next may start.
         if pace.by_failure.is_some_and(|next| now < next) {
             return;
@@ -124,3 +137,7 @@ fn interval(rate: Option<u32>) -> Duration {
 const SHORTEST: Duration = Duration::from_millis(10);
 const LONG: Duration = Duration::from_millis(300);
 const LONGEST: Duration = Duration::from_secs(1);
+/// The least time between two attempts while the server is taken to be full.
+const CROWDED: Duration = Duration::from_millis(250);
+/// For how long after a refusal a full server is taken to be full.
+const CROWDED_FOR: Duration = Duration::from_secs(30);

@@ -1,8 +1,8 @@
 //! Ownership of one slot and its connection, from the moment it leaves the idle set.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use crate::closing::{Vacate, run_close};
@@ -120,21 +120,21 @@ impl<M: Manager, R: Runtime> Lease<M, R> {
         Examined::Ready
     }
 
-    /// Resets and checks the connection as asked, each within its time and the total; without a
-    /// `deadline`, the total begins when there is something to wait for.
+    /// Resets and checks the connection as asked, each within its time and the total, which counts
+    /// from `started`: if not set before, then when there is something to wait for.
     pub(crate) async fn prepare<T: Timer>(
         &mut self,
         timer: &T,
         reset: bool,
         check: bool,
         options: &GetOptions,
-        deadline: Option<Instant>,
+        started: &OnceLock<Instant>,
     ) -> Result<(), Unfit> {
         if reset {
-            self.work(timer, Stage::Reset, options, deadline).await?;
+            self.work(timer, Stage::Reset, options, started).await?;
         }
         if check {
-            self.work(timer, Stage::Validate, options, deadline).await?;
+            self.work(timer, Stage::Validate, options, started).await?;
         }
         Ok(())
     }
@@ -145,7 +145,7 @@ impl<M: Manager, R: Runtime> Lease<M, R> {
         timer: &T,
         stage: Stage,
         options: &GetOptions,
-        deadline: Option<Instant>,
+        started: &OnceLock<Instant>,
     ) -> Result<(), Unfit> {
         self.working = Some(stage);
         let Self { entry, counted, .. } = &mut *self;
@@ -154,7 +154,7 @@ impl<M: Manager, R: Runtime> Lease<M, R> {
             connection, home, ..
         } = entry;
         let Home { core, slot, .. } = &**home;
-        let mut started = None;
+        let mut waited = None;
         let future = async {
             match stage {
                 Stage::Reset => core.manager.reset(connection).await,
@@ -166,19 +166,16 @@ impl<M: Manager, R: Runtime> Lease<M, R> {
             core.count_work(slot, stage);
             *counted = true;
             let now = core.now();
-            started = Some(now);
+            waited = Some(now);
             let limit = now + core.work_timeout(stage, options);
-            let total = || options.deadline_from(now, core.hot.acquire_timeout());
-            Some(
-                deadline
-                    .or_else(total)
-                    .map_or(limit, |total| limit.min(total)),
-            )
+            let started = *started.get_or_init(|| now);
+            let total = options.deadline_from(started, core.hot.acquire_timeout());
+            Some(total.map_or(limit, |total| limit.min(total)))
         };
         let outcome = within(timer, until, AssertUnwindSafe(future).catch_unwind()).await;
         self.end_work();
         let core = self.core();
-        let took = started.map(|started| core.now().saturating_duration_since(started));
+        let took = waited.map(|since| core.now().saturating_duration_since(since));
         core.events
             .sample(Sample::Stage(stage), took.unwrap_or_default());
         match outcome {

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
@@ -284,7 +284,13 @@ impl<M: Manager, R: Runtime> Core<M, R> {
 async fn keep_alive<M: Manager, R: Runtime>(mut lease: Lease<M, R>) {
     let core = lease.core().clone();
     let result = lease
-        .prepare(&core.runtime, false, true, &GetOptions::new(), None)
+        .prepare(
+            &core.runtime,
+            false,
+            true,
+            &GetOptions::new(),
+            &OnceLock::new(),
+        )
         .await;
     if let Err(unfit) = result {
         lease.retire_dead(unfit);
@@ -296,7 +302,13 @@ async fn reset<M: Manager, R: Runtime>(mut lease: Lease<M, R>) {
     let core = lease.core().clone();
     lease.end_work();
     let result = lease
-        .prepare(&core.runtime, true, false, &GetOptions::new(), None)
+        .prepare(
+            &core.runtime,
+            true,
+            false,
+            &GetOptions::new(),
+            &OnceLock::new(),
+        )
         .await;
     if let Err(unfit) = result {
         lease.retire(unfit.reason);

@@ -1,9 +1,10 @@
 //! A future with a deadline that costs no timer unless it has to wait.
 
-use std::future::{Future, poll_fn};
-use std::pin::pin;
-use std::task::Poll;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Instant;
+
+use pin_project_lite::pin_project;
 
 use crate::runtime::Timer;
 
@@ -11,27 +12,55 @@ use crate::runtime::Timer;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Elapsed;
 
+pin_project! {
+    /// See [`within`]. Written by hand: as an `async fn` it would hold its future twice, and a
+    /// hundred thousand callers may wait in one.
+    pub(crate) struct Within<'a, T: Timer, D, F> {
+        timer: &'a T,
+        deadline: Option<D>,
+        #[pin]
+        future: F,
+        #[pin]
+        sleep: Option<T::Sleep>,
+    }
+}
+
 /// Runs `future` until the time that `deadline` gives; it is asked only if the future does not
 /// finish at once. `None` is no deadline.
-pub(crate) async fn within<T: Timer, F: Future>(
-    timer: &T,
-    deadline: impl FnOnce() -> Option<Instant>,
-    future: F,
-) -> Result<F::Output, Elapsed> {
-    let mut future = pin!(future);
-    let mut sleep = pin!(None::<T::Sleep>);
-    let mut deadline = Some(deadline);
-    poll_fn(move |cx| {
-        if let Poll::Ready(output) = future.as_mut().poll(cx) {
+pub(crate) fn within<T, D, F>(timer: &T, deadline: D, future: F) -> Within<'_, T, D, F>
+where
+    T: Timer,
+    D: FnOnce() -> Option<Instant>,
+    F: Future,
+{
+    Within {
+        timer,
+        deadline: Some(deadline),
+        future,
+        sleep: None,
+    }
+}
+
+impl<T, D, F> Future for Within<'_, T, D, F>
+where
+    T: Timer,
+    D: FnOnce() -> Option<Instant>,
+    F: Future,
+{
+    type Output = Result<F::Output, Elapsed>;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        if let Poll::Ready(output) = this.future.poll(cx) {
             return Poll::Ready(Ok(output));
         }
-        if let Some(deadline) = deadline.take().and_then(|deadline| deadline()) {
-            sleep.set(Some(timer.sleep_until(deadline)));
+        if let Some(deadline) = this.deadline.take().and_then(|deadline| deadline()) {
+            this.sleep.set(Some(this.timer.sleep_until(deadline)));
         }
-        match sleep.as_mut().as_pin_mut() {
+        match this.sleep.as_pin_mut() {
             Some(sleep) => sleep.poll(cx).map(|()| Err(Elapsed)),
             None => Poll::Pending,
         }
-    })
-    .await
+    }
 }
