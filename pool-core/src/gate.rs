@@ -41,7 +41,7 @@ pub enum Admission {
 /// attempt at a time, the next after a delay that doubles from 10 ms to 300 ms (1 s when the
 /// server is full or the failure is permanent), of which the upper half is random ("equal
 /// jitter"), so that many pools do not come back in step. For 30 s after the server said that it
-/// is full, attempts stay single and 250 ms apart even when they succeed.
+/// is full, attempts stay single and 200 ms apart even when they succeed.
 pub struct Pacing(Mutex<Pace>);
 
 struct Pace {
@@ -138,6 +138,6 @@ const SHORTEST: Duration = Duration::from_millis(10);
 const LONG: Duration = Duration::from_millis(300);
 const LONGEST: Duration = Duration::from_secs(1);
 /// The least time between two attempts while the server is taken to be full.
-const CROWDED: Duration = Duration::from_millis(250);
+const CROWDED: Duration = Duration::from_millis(200);
 /// For how long after a refusal a full server is taken to be full.
 const CROWDED_FOR: Duration = Duration::from_secs(30);

@@ -373,3 +373,288 @@ impl Wakes {
 
 /// How long after one waiter was woken for a revoked offer the next are.
 const REWAKE: Duration = Duration::from_millis(10);
+
+#[cfg(all(test, not(any(loom, feature = "shuttle"))))]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[derive(Debug, Clone, Copy)]
+    enum Op {
+        Arrive,
+        Poll(usize),
+        Leave(usize),
+        Connect,
+        Connected,
+        Failed,
+        Return,
+        Retire,
+        Tick,
+        Resize(usize),
+        Suspend,
+        Resume,
+    }
+
+    /// The ledger with all that its shell keeps beside it.
+    struct World {
+        ledger: Ledger<()>,
+        now: Instant,
+        /// Everybody who has not left, in the order of arrival.
+        line: Vec<WaiterId>,
+        idle: Vec<SlotId>,
+        leased: Vec<SlotId>,
+        connecting: Vec<SlotId>,
+    }
+
+    const GRACE: Duration = Duration::from_millis(100);
+    const WAITERS: usize = 3;
+    const SLOTS: usize = 2;
+
+    impl World {
+        fn new(now: Instant) -> Self {
+            Self {
+                ledger: Ledger::new(SLOTS, 0, 1),
+                now,
+                line: Vec::new(),
+                idle: Vec::new(),
+                leased: Vec::new(),
+                connecting: Vec::new(),
+            }
+        }
+
+        /// Does it, if it can be done now.
+        fn step(&mut self, op: Op) -> bool {
+            let mut wakes = Wakes::default();
+            match op {
+                Op::Arrive if self.line.len() < WAITERS => self.arrive(),
+                Op::Poll(n) if n < self.line.len() => self.poll(self.line[n]),
+                Op::Leave(n) if n < self.line.len() => {
+                    let waiter = self.line.remove(n);
+                    if let (Turn::Offered(slot, _), _) = self.ledger.queue.remove(waiter) {
+                        self.give(slot);
+                    } else {
+                        self.ledger.on_vacancy(&mut wakes);
+                    }
+                }
+                Op::Connect if self.ledger.wanted_connects(|| self.idle.len()) > 0 => {
+                    let (occupied, target) = (self.ledger.occupied, self.ledger.target);
+                    assert!(occupied < target, "a connect above the target");
+                    self.connecting.push(self.ledger.begin_connect());
+                }
+                Op::Connected if !self.connecting.is_empty() => {
+                    self.ledger.connected();
+                    let slot = self.connecting.remove(0);
+                    self.give(slot);
+                }
+                Op::Failed if !self.connecting.is_empty() => {
+                    let slot = self.connecting.remove(0);
+                    self.ledger.connect_failed(slot, &mut wakes);
+                }
+                Op::Return if !self.leased.is_empty() => {
+                    let slot = self.leased.remove(0);
+                    self.give(slot);
+                }
+                Op::Retire if !self.leased.is_empty() => {
+                    let slot = self.leased.remove(0);
+                    self.ledger.begin_close();
+                    self.ledger.vacated(slot, &mut wakes);
+                }
+                Op::Tick => {
+                    self.now += GRACE;
+                    self.ledger.revoke(self.now, GRACE, &mut wakes);
+                }
+                Op::Resize(target) if target != self.ledger.target => {
+                    self.ledger.target = target;
+                    for _ in 0..self.ledger.surplus() {
+                        if let Some(slot) = self.idle.pop() {
+                            self.give(slot);
+                        }
+                    }
+                    self.serve();
+                }
+                Op::Suspend if !self.ledger.suspended => self.ledger.suspended = true,
+                Op::Resume if self.ledger.suspended => {
+                    self.ledger.suspended = false;
+                    self.serve();
+                }
+                _ => return false,
+            }
+            drop(wakes.first);
+            let unclaimed = self.ledger.take_unclaimed();
+            self.idle.extend(unclaimed);
+            true
+        }
+
+        fn arrive(&mut self) {
+            let ledger = &mut self.ledger;
+            if !ledger.suspended && ledger.queue.next().is_none() {
+                if let Some(slot) = ledger.claim().or_else(|| self.idle.pop()) {
+                    self.leased.push(slot);
+                    return;
+                }
+            }
+            self.line
+                .push(ledger.queue.join(Waker::noop().clone(), false));
+        }
+
+        fn poll(&mut self, waiter: WaiterId) {
+            let ledger = &mut self.ledger;
+            let slot = match ledger.queue.turn(waiter) {
+                Turn::Offered(slot, _) => Some(*slot),
+                Turn::Waiting | Turn::Absent if !ledger.suspended => {
+                    ledger.claim().or_else(|| self.idle.pop())
+                }
+                _ => None,
+            };
+            if let Some(slot) = slot {
+                let _ = ledger.queue.remove(waiter);
+                self.line.retain(|known| *known != waiter);
+                self.leased.push(slot);
+            } else {
+                ledger.queue.polled(waiter, Waker::noop().clone());
+            }
+        }
+
+        fn give(&mut self, slot: SlotId) {
+            let mut wakes = Wakes::default();
+            let first = self.first();
+            match self.ledger.hand_over(slot, self.now, &mut wakes) {
+                HandOver::Offered => {
+                    let first = first.expect("an offer goes to somebody");
+                    let offered = self.ledger.queue.is_offered(first, slot, self.now);
+                    assert!(offered, "the first in line was overtaken");
+                }
+                HandOver::Idle => self.idle.push(slot),
+                HandOver::Close(_) => self.ledger.vacated(slot, &mut wakes),
+            }
+            drop(wakes.first);
+        }
+
+        fn serve(&mut self) {
+            while !self.ledger.suspended && self.ledger.queue.next().is_some() {
+                let Some(slot) = self.idle.pop() else { break };
+                self.give(slot);
+            }
+        }
+
+        /// Who has come first of those who may be served.
+        fn first(&self) -> Option<WaiterId> {
+            let waits = |id: &&WaiterId| matches!(self.ledger.queue.turn(**id), Turn::Waiting);
+            self.line.iter().find(waits).copied()
+        }
+
+        fn check(&self) {
+            let ledger = &self.ledger;
+            let offered = self
+                .line
+                .iter()
+                .filter_map(|id| match ledger.queue.turn(*id) {
+                    Turn::Offered(slot, _) => Some(*slot),
+                    _ => None,
+                });
+            let offered: Vec<_> = offered.collect();
+            let claimable = ledger.claimable.iter().map(|c| c.slot);
+            let parts = [&self.idle, &self.leased, &self.connecting, &offered];
+            let owned: Vec<_> = parts
+                .into_iter()
+                .flatten()
+                .copied()
+                .chain(claimable)
+                .collect();
+            assert_eq!(owned.len(), ledger.occupied, "a slot is in no place");
+            let distinct = owned.iter().collect::<HashSet<_>>().len();
+            assert_eq!(distinct, owned.len(), "a slot is in two places");
+            assert_eq!(ledger.connecting, self.connecting.len());
+            assert!(ledger.connecting <= ledger.max_connecting);
+            let watched = |slot| {
+                ledger
+                    .offers
+                    .iter()
+                    .any(|o| o.slot == slot && ledger.is_open(o))
+            };
+            assert!(
+                offered.iter().all(|slot| watched(*slot)),
+                "nobody watches an offer"
+            );
+            if !offered.is_empty() || !ledger.claimable.is_empty() {
+                assert!(ledger.revoke_at(GRACE).is_some(), "no tick is due");
+            }
+            let idle = !self.idle.is_empty() && !ledger.suspended;
+            assert!(
+                !idle || self.first().is_none(),
+                "one waits beside an idle slot"
+            );
+            assert_eq!(ledger.queue.next(), self.first(), "the order of arrival");
+        }
+
+        /// Equal for states that behave the same from here on.
+        fn key(&self) -> String {
+            let turns = self
+                .line
+                .iter()
+                .map(|id| match self.ledger.queue.turn(*id) {
+                    Turn::Offered(slot, at) => format!("{slot:?} {:?}", (self.now - *at) >= GRACE),
+                    other => format!("{other:?}"),
+                });
+            let turns: Vec<_> = turns.collect();
+            let place = |id| self.line.iter().position(|known| *known == id);
+            let order: Vec<_> = self.ledger.queue.iter().map(place).collect();
+            format!(
+                "{turns:?} {order:?} {:?} {:?} {:?} {:?} {:?} {} {}",
+                self.idle,
+                self.leased,
+                self.connecting,
+                self.ledger
+                    .claimable
+                    .iter()
+                    .map(|c| c.slot)
+                    .collect::<Vec<_>>(),
+                self.ledger.vacant,
+                self.ledger.target,
+                self.ledger.suspended,
+            )
+        }
+    }
+
+    /// Breadth first through everything that two slots and three waiters can come to.
+    #[test]
+    fn every_reachable_state_of_a_small_pool_is_sound() {
+        let mut ops = vec![
+            Op::Arrive,
+            Op::Connect,
+            Op::Connected,
+            Op::Failed,
+            Op::Return,
+            Op::Retire,
+            Op::Tick,
+            Op::Suspend,
+            Op::Resume,
+        ];
+        ops.extend((0..WAITERS).flat_map(|n| [Op::Poll(n), Op::Leave(n)]));
+        ops.extend((0..=SLOTS).map(Op::Resize));
+        let now = crate::runtime::Timer::now(&crate::runtime::Tokio::default());
+        let mut seen = HashSet::new();
+        let mut paths = VecDeque::from([Vec::new()]);
+        while let Some(path) = paths.pop_front() {
+            for op in &ops {
+                let mut world = World::new(now);
+                for op in &path {
+                    assert!(world.step(*op));
+                }
+                if !world.step(*op) {
+                    continue;
+                }
+                let mut longer: Vec<_> = path.clone();
+                longer.push(*op);
+                let sound =
+                    std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| world.check()));
+                assert!(sound.is_ok(), "after {longer:?}");
+                if seen.insert(world.key()) {
+                    paths.push_back(longer);
+                }
+            }
+        }
+        assert!(seen.len() > 1000, "only {} states", seen.len());
+    }
+}

@@ -45,6 +45,9 @@ pub(crate) struct Queue<E> {
     /// Nodes that are `Waiting` or `Absent`.
     unserved: usize,
     len: usize,
+    arrivals: i64,
+    /// The last one to become absent: the next has mostly come right after.
+    absent: u32,
     discipline: Discipline,
 }
 
@@ -64,6 +67,8 @@ struct Node<E> {
     next: u32,
     turn: Turn<E>,
     waker: Option<Waker>,
+    /// The order of arrival.
+    number: i64,
 }
 
 impl<E> Queue<E> {
@@ -75,6 +80,8 @@ impl<E> Queue<E> {
             tail: NIL,
             unserved: 0,
             len: 0,
+            arrivals: 0,
+            absent: NIL,
             discipline,
         }
     }
@@ -82,11 +89,17 @@ impl<E> Queue<E> {
     /// Joins at the end, or, with `first`, at the front: the place of one whose offered connection
     /// turned out to be dead.
     pub(crate) fn join(&mut self, waker: Waker, first: bool) -> WaiterId {
+        self.arrivals += 1;
+        let number = match self.head {
+            head if first && head != NIL => self.nodes[head as usize].number - 1,
+            _ => self.arrivals,
+        };
         let node = Node {
             previous: NIL,
             next: NIL,
             turn: Turn::Waiting,
             waker: Some(waker),
+            number,
         };
         let id = if self.free == NIL {
             self.nodes.push(node);
@@ -97,7 +110,7 @@ impl<E> Queue<E> {
             self.nodes[id as usize] = node;
             id
         };
-        self.link(id, first);
+        self.link(id, if first { NIL } else { self.tail });
         self.len += 1;
         WaiterId(id)
     }
@@ -106,6 +119,9 @@ impl<E> Queue<E> {
     pub(crate) fn remove(&mut self, WaiterId(id): WaiterId) -> (Turn<E>, Option<Waker>) {
         if self.turn(WaiterId(id)).is_unserved() {
             self.unlink(id);
+        }
+        if self.absent == id {
+            self.absent = NIL;
         }
         let node = &mut self.nodes[id as usize];
         node.next = self.free;
@@ -153,8 +169,28 @@ impl<E> Queue<E> {
     /// Takes an open offer back from a waiter who has not come for it.
     pub(crate) fn revoke(&mut self, WaiterId(id): WaiterId) {
         debug_assert!(matches!(self.nodes[id as usize].turn, Turn::Offered(..)));
+        let number = self.nodes[id as usize].number;
+        let before = |id: u32| id != NIL && self.nodes[id as usize].number < number;
+        let absent = self.nodes.get(self.absent as usize);
+        let known = absent.is_some_and(|node| matches!(node.turn, Turn::Absent));
+        let mut after = if known && before(self.absent) {
+            self.absent
+        } else {
+            NIL
+        };
+        loop {
+            let next = match after {
+                NIL => self.head,
+                after => self.nodes[after as usize].next,
+            };
+            if !before(next) {
+                break;
+            }
+            after = next;
+        }
         self.nodes[id as usize].turn = Turn::Absent;
-        self.link(id, true);
+        self.absent = id;
+        self.link(id, after);
     }
 
     /// Takes the waker of a waiter that is to look again.
@@ -189,11 +225,11 @@ impl<E> Queue<E> {
         self.len
     }
 
-    fn link(&mut self, id: u32, first: bool) {
-        let (previous, next) = if first {
-            (NIL, self.head)
-        } else {
-            (self.tail, NIL)
+    /// Puts the node behind `previous`, or at the front if there is none.
+    fn link(&mut self, id: u32, previous: u32) {
+        let next = match previous {
+            NIL => self.head,
+            previous => self.nodes[previous as usize].next,
         };
         let node = &mut self.nodes[id as usize];
         (node.previous, node.next) = (previous, next);
@@ -229,3 +265,106 @@ impl<E> Turn<E> {
 }
 
 const NIL: u32 = u32::MAX;
+
+#[cfg(all(test, not(any(loom, feature = "shuttle"))))]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Debug, Clone)]
+    enum Op {
+        Join { first: bool },
+        Remove(usize),
+        Poll(usize),
+        Serve,
+        Revoke(usize),
+    }
+
+    #[derive(Debug, Clone, Copy, PartialEq)]
+    enum Place {
+        Waiting,
+        Absent,
+    }
+
+    fn op() -> impl Strategy<Value = Op> {
+        prop_oneof![
+            3 => any::<bool>().prop_map(|first| Op::Join { first }),
+            2 => any::<usize>().prop_map(Op::Remove),
+            2 => any::<usize>().prop_map(Op::Poll),
+            3 => Just(Op::Serve),
+            1 => any::<usize>().prop_map(Op::Revoke),
+        ]
+    }
+
+    proptest! {
+        /// The same queue as a list that is searched from its front.
+        #[test]
+        fn agrees_with_a_plain_list(ops in proptest::collection::vec(op(), 1..300)) {
+            let mut queue = Queue::<()>::new(Discipline::Fifo);
+            let mut line: Vec<(WaiterId, Place)> = Vec::new();
+            let mut served: Vec<WaiterId> = Vec::new();
+            // When each came; one let in at the front, right before who was first.
+            let mut came = std::collections::HashMap::new();
+            let mut arrivals = 0;
+            let now = crate::runtime::Timer::now(&crate::runtime::Tokio::default());
+            for op in ops {
+                let all = line.len() + served.len();
+                let pick = |n: usize| {
+                    let ids = line.iter().map(|(id, _)| id).chain(&served);
+                    *ids.skip(n % all).next().expect("there is one")
+                };
+                match op {
+                    Op::Join { first } => {
+                        let id = queue.join(Waker::noop().clone(), first);
+                        let known = line.iter().any(|(known, _)| *known == id);
+                        prop_assert!(!known && !served.contains(&id), "a place is one's own");
+                        arrivals += 1;
+                        let number = match line.first() {
+                            Some((head, _)) if first => came[&head.0] - 1,
+                            _ => arrivals,
+                        };
+                        came.insert(id.0, number);
+                        line.insert(if first { 0 } else { line.len() }, (id, Place::Waiting));
+                    }
+                    Op::Remove(_) | Op::Poll(_) if all == 0 => {}
+                    Op::Remove(n) => {
+                        let id = pick(n);
+                        let (turn, _) = queue.remove(id);
+                        prop_assert_eq!(served.contains(&id), !turn.is_unserved());
+                        line.retain(|(known, _)| *known != id);
+                        served.retain(|known| *known != id);
+                    }
+                    Op::Poll(n) => {
+                        let id = pick(n);
+                        queue.polled(id, Waker::noop().clone());
+                        if let Some(place) = line.iter_mut().find(|(known, _)| *known == id) {
+                            place.1 = Place::Waiting;
+                        }
+                    }
+                    Op::Serve => {
+                        let next = line.iter().position(|(_, place)| *place == Place::Waiting);
+                        prop_assert_eq!(queue.next(), next.map(|at| line[at].0));
+                        if let Some(at) = next {
+                            let (id, _) = line.remove(at);
+                            let waker = queue.serve(id, Turn::Offered(SlotId(7), now));
+                            prop_assert!(waker.is_some(), "the served are woken");
+                            prop_assert!(queue.is_offered(id, SlotId(7), now));
+                            served.push(id);
+                        }
+                    }
+                    Op::Revoke(_) if served.is_empty() => {}
+                    Op::Revoke(n) => {
+                        let id = served.remove(n % served.len());
+                        queue.revoke(id);
+                        let place = line.partition_point(|(other, _)| came[&other.0] < came[&id.0]);
+                        line.insert(place, (id, Place::Absent));
+                    }
+                }
+                prop_assert!(queue.iter().eq(line.iter().map(|(id, _)| *id)));
+                prop_assert_eq!(queue.unserved(), line.len());
+                prop_assert_eq!(queue.len(), line.len() + served.len());
+            }
+        }
+    }
+}
