@@ -1,0 +1,54 @@
+//! `cargo xtask demo`: see `--help`.
+#![forbid(unsafe_code)]
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use clap::{Parser, ValueEnum};
+use demo::{Embedded, Screen, Script, show};
+
+/// Shows the pool at work through faults. Ends with 1 when its contract was broken, with 2 when the
+/// demo could not run.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask demo", bin_name = "cargo xtask demo")]
+struct Options {
+    /// End within 20 seconds
+    #[arg(long)]
+    quick: bool,
+    /// What to run on
+    #[arg(long, value_enum, default_value_t = Choice::Embedded)]
+    backend: Choice,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Choice {
+    /// A key-value server in this program; needs no download
+    Embedded,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(Options::parse()).await {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            // Nobody is left to tell that nobody can be told.
+            let _ = writeln!(io::stderr(), "error: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+async fn run(options: Options) -> io::Result<bool> {
+    let script = if options.quick {
+        Script::quick()
+    } else {
+        Script::full()
+    };
+    let mut screen = Screen::stdout();
+    let report = match options.backend {
+        Choice::Embedded => show(&Embedded::start().await?, script, &mut screen).await?,
+    };
+    screen.verdict(&report)?;
+    Ok(report.kept())
+}
