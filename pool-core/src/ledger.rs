@@ -259,7 +259,12 @@ impl<E> Ledger<E> {
             for waiter in waiters {
                 wakes.push(self.queue.waker(waiter));
             }
-            claimable.width = claimable.width.saturating_mul(2);
+            // Everybody in the end, so that no number of absent ones outlasts the promise.
+            claimable.width = if claimable.width < WIDEST {
+                claimable.width * 2
+            } else {
+                usize::MAX
+            };
             claimable.wake_at = now + REWAKE;
         }
         revoked
@@ -370,6 +375,10 @@ impl Wakes {
         }
     }
 }
+
+/// How many are woken at once before all are: 256 in the ninth round, all in the tenth, 90 ms
+/// after the offer was revoked.
+const WIDEST: usize = 256;
 
 /// How long after one waiter was woken for a revoked offer the next are.
 const REWAKE: Duration = Duration::from_millis(10);

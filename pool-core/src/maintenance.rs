@@ -212,7 +212,9 @@ impl<M: Manager, R: Runtime> Core<M, R> {
         let mut staying = idle.iter().filter(|id| !expires(id)).count();
         self.work.expiring.store(idle.len() - staying, Relaxed);
         let mut full = occupied >= target;
+        // A jump of the clock makes everything look old: it goes little by little all the same.
         let mut checks = (idle.len() / 10).max(1);
+        let mut retires = checks;
         for id in idle {
             let slot = self.slots.slot(id);
             let idle_ns = now_ns.saturating_sub(slot.used_ns.load(Relaxed));
@@ -240,12 +242,16 @@ impl<M: Manager, R: Runtime> Core<M, R> {
             let check = config.keepalive.is_some_and(|every| {
                 now_ns.saturating_sub(seen) >= nanos(every) && !waiting && checks > 0
             });
+            if reason.is_some() && retires == 0 {
+                continue;
+            }
             if (reason.is_none() && !check) || !self.idle.claim(id) {
                 continue;
             }
             let lease = Lease::new(self, id);
             match reason {
                 Some(reason) => {
+                    retires -= 1;
                     if expires(&id) {
                         self.work.expiring.fetch_sub(1, Relaxed);
                     }
