@@ -1,5 +1,6 @@
 //! What several tests share.
 #![allow(dead_code, reason = "each test uses a part of it")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends")]
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
