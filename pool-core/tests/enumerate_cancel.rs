@@ -1,6 +1,8 @@
 //! Leaving an acquire after each possible poll, in each stage, whatever the stage does: nothing is
 //! lost, and the whole pool can be lent afterwards.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -211,7 +213,7 @@ async fn leave_after(rig: &mut Rig, polls: &[u32]) -> bool {
 fn silence() {
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
-        if info.payload_as_str() != Some("scripted panic") {
+        if info.payload().downcast_ref() != Some(&"scripted panic") {
             before(info);
         }
     }));

@@ -1,6 +1,8 @@
 //! A panic in the first, second, ... call of user code, until a whole day in the life of a pool
 //! passes without: no panic reaches a caller, and the whole pool can be lent afterwards.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -270,7 +272,7 @@ async fn day(pool: &Pool<Fuse>, fuse: &Fuse) {
 async fn a_panic_in_any_call_costs_that_call_alone() {
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
-        if info.payload_as_str() != Some("scripted panic") {
+        if info.payload().downcast_ref() != Some(&"scripted panic") {
             before(info);
         }
     }));
