@@ -243,7 +243,7 @@ async fn close_under_load_ends_within_its_grace_and_a_tenth_of_a_second() {
             "{:?} for {grace} ms",
             began.elapsed()
         );
-        assert!(report.outstanding >= pool.state().size);
+        assert_eq!(report.outstanding, pool.state().size);
         for user in users {
             user.await.unwrap();
         }

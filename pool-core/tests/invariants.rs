@@ -1,14 +1,17 @@
 //! The invariants of the contract, each by a test of its number. Number 3 and 6 stand in
 //! `deadlines.rs`, number 5 in `hooks.rs`; number 8 is the breaker's.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends")]
+
 mod support;
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use pool_core::testing::Step;
 use pool_core::{Check, CloseReason, ErrorClass};
-use support::{Dice, ScriptedPool, ms, pass, pool_with, settle, take};
+use support::{Dice, ScriptedPool, ms, pass, pool, pool_with, settle, take};
 
 /// Callers who come, go and leave at random, each under the eyes of `watch`.
 async fn traffic(pool: &ScriptedPool, seed: u64, mut watch: impl FnMut(&ScriptedPool)) {
@@ -147,7 +150,7 @@ async fn invariant_4_a_connection_has_one_holder_and_none_is_lent_that_is_known_
 async fn invariant_7_nobody_is_overtaken_and_many_who_do_not_come_delay_little() {
     let (_, pool) = pool_with(2, |b| b.check(Check::Never).max_waiters(5000));
     let held = take(&pool, 2).await;
-    let mut absent: Vec<_> = (0..900).map(|_| Box::pin(pool.get())).collect();
+    let mut absent: Vec<_> = (0..3000).map(|_| Box::pin(pool.get())).collect();
     for waiter in &mut absent {
         assert!(futures_util::poll!(waiter).is_pending());
     }
@@ -238,4 +241,25 @@ async fn invariant_10_the_accounts_balance_at_quiescence() {
         assert_eq!(s.created - by_reason, script.live() as u64);
         assert_eq!(s.connects, script.connects());
     }
+}
+
+/// A jump of the clock, as after a suspended process, closes no more than a few at a time.
+#[tokio::test(start_paused = true)]
+async fn invariant_11_a_jump_of_the_clock_never_causes_a_mass_close() {
+    let (script, pool) = pool(100);
+    drop(take(&pool, 100).await);
+    settle().await;
+    tokio::time::advance(Duration::from_secs(3600)).await;
+    let mut live = script.live();
+    for _ in 0..300 {
+        pass(ms(100)).await;
+        let now = script.live();
+        assert!(
+            live - now <= 10,
+            "{} of {live} were closed in one tick",
+            live - now
+        );
+        live = now;
+    }
+    pool.audit_quiescent().unwrap();
 }

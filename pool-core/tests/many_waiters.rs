@@ -1,4 +1,4 @@
-//! A hundred thousand callers wait, each served, or refused, by one wake-up.
+//! A hundred thousand callers wait: what each costs in memory, and in wake-ups until it is served.
 
 mod support;
 
@@ -8,10 +8,54 @@ use std::task::{Context, Poll};
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use pool_core::{Check, ErrorKind};
+use pool_core::{Check, ConnectContext, ErrorKind, Manager, Pool};
 use support::{ms, pool_with, settle, take};
 
 const WAITERS: u64 = 100_000;
+
+/// A manager whose own futures are empty, so that what is measured is the pool's.
+struct Numbers;
+
+impl Manager for Numbers {
+    type Connection = u64;
+    type Error = std::convert::Infallible;
+
+    async fn connect(&self, context: ConnectContext) -> Result<u64, Self::Error> {
+        Ok(context.id)
+    }
+}
+
+/// The fault: 100 000 waiters. At most 1 KiB each, the future included.
+#[tokio::test(start_paused = true)]
+async fn a_hundred_thousand_waiters_cost_at_most_a_kibibyte_each() {
+    let pool = Pool::builder(Numbers)
+        .max_size(1)
+        .max_waiters(WAITERS as usize)
+        .build()
+        .unwrap();
+    let held = pool.get().await.unwrap();
+    let mut futures = Vec::new();
+    let cost = allocation_counter::measure(|| {
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        for _ in 0..WAITERS {
+            let mut future = Box::pin(pool.get());
+            assert!(future.as_mut().poll(&mut cx).is_pending());
+            futures.push(future);
+        }
+    });
+    let each = cost.bytes_max / WAITERS;
+    assert!(each <= 1024, "{each} bytes each");
+    assert_eq!(pool.state().waiting, 100_000);
+    let refused = pool.get().await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::QueueFull);
+    let left = allocation_counter::measure(|| {
+        futures.clear();
+        drop(held);
+    });
+    assert_eq!((pool.state().waiting, pool.state().idle), (0, 1));
+    assert!(left.bytes_current < 0, "leaving gives memory back");
+    pool.audit_quiescent().unwrap();
+}
 
 /// The fault: 100 000 waiters. Serving one wakes one.
 #[tokio::test(start_paused = true)]

@@ -117,7 +117,7 @@ async fn a_failed_operation_is_told_from_a_failed_acquire() {
         .await
         .unwrap_err();
     assert!(matches!(error, RunError::Operation("no such row")));
-    drop(pool.close(support::ms(1)).await);
+    pool.close(support::ms(1)).await;
     let error = pool.run(async |_| Ok::<_, ()>(())).await.unwrap_err();
     assert!(matches!(error, RunError::Acquire(_)));
     assert_eq!((script.connects(), script.live()), (1, 0));

@@ -1,5 +1,7 @@
 //! Pools, guards and runtimes may end in any order, and threads need no runtime to get.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends")]
+
 mod support;
 
 use std::sync::Arc;
