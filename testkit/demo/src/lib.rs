@@ -9,6 +9,7 @@ mod backend;
 mod embedded;
 mod evidence;
 mod load;
+mod postgres;
 mod screen;
 mod script;
 mod show;
@@ -18,6 +19,12 @@ pub use backend::{Backend, Broken, Sessions};
 pub use embedded::{Embedded, KvManager};
 pub use evidence::{Evidence, Finding, Sizes, judge};
 pub use load::Counts;
+pub use postgres::Postgres;
 pub use screen::Screen;
 pub use script::{Act, Script};
 pub use show::{Report, show};
+
+/// The examples of the README, compiled and run with the documentation tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+mod readme {}
