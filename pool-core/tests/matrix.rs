@@ -1,5 +1,7 @@
 //! Every stage does well, fails, is slow or never ends, while callers leave at random.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends")]
+
 mod support;
 
 use std::sync::Arc;

@@ -1,5 +1,7 @@
 //! A panic in any callback costs that call alone: no poison, no lost capacity, no abort.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends")]
+
 mod support;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -16,7 +16,7 @@ type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 async fn a_spawned_task_may_lend_its_locals_to_the_operation() {
     let (_, pool) = pool(1);
     let text = tokio::spawn(async move {
-        let names = vec!["a".to_owned(), "b".to_owned()];
+        let names = ["a", "b"].map(str::to_owned);
         let seen = pool.run(async |connection| {
             tokio::task::yield_now().await;
             Ok::<_, ()>(format!("{}{}", names.join(" "), connection.id))
