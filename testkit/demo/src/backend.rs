@@ -42,8 +42,8 @@ pub struct Broken;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[expect(clippy::exhaustive_structs, reason = "an unpublished crate")]
 pub struct Sessions {
-    /// Begun since the demo began.
-    pub begun: u64,
+    /// Begun so far, if the server keeps such a count.
+    pub begun: Option<u64>,
     /// Open now.
     pub open: u64,
 }

@@ -48,7 +48,7 @@ impl Backend for Embedded {
     async fn sessions(&self) -> io::Result<Sessions> {
         let counters = self.0.counters();
         Ok(Sessions {
-            begun: counters.accepted,
+            begun: Some(counters.accepted),
             open: counters.live,
         })
     }

@@ -24,7 +24,7 @@ pub struct Evidence {
     /// The pool at work.
     pub sizes: Sizes,
     /// How long the pool took, after each fault, to have all its connections again; nothing if it
-    /// had not within [`PROMISED`].
+    /// had not within the time it promises.
     pub recoveries: Vec<Option<Duration>>,
     /// The users' count.
     pub users: Counts,
@@ -68,90 +68,117 @@ pub struct Finding {
 /// Holds the evidence against the contract, promise by promise.
 #[must_use]
 pub fn judge(evidence: &Evidence) -> Vec<Finding> {
-    let Evidence {
-        pool, users, rest, ..
-    } = evidence;
-    let (server, after) = (evidence.server, evidence.after);
-    let lent = pool.acquired().saturating_sub(evidence.warmed);
-    let ended = pool.direct + pool.waited + pool.timed_out + pool.cancelled + pool.failed;
-    let unserved = pool.timed_out + pool.failed;
-    let settled = users.answered + users.wrong + users.cut + users.left_midway;
-    let open = pool.created.checked_sub(pool.closed());
-    let at_rest = rest.idle == rest.size && rest.waiting == 0;
-    let finding = |promise, kept, figures| Finding {
-        promise,
-        kept,
-        figures,
-    };
-    vec![
-        finding(
-            "every acquire ended once",
-            pool.started == ended,
-            same("begun", pool.started, "ended", ended),
+    let mut findings = books(evidence);
+    findings.extend(sizes(evidence));
+    findings.extend(connections(evidence));
+    let users = &evidence.users;
+    findings.push(Finding {
+        promise: "no reply went to another caller",
+        kept: users.wrong == 0 && users.answered > 0,
+        figures: format!(
+            "{} wrong of {}",
+            count(users.wrong),
+            count(users.wrong + users.answered)
         ),
-        finding(
-            "the pool and its users agree",
-            lent == users.lent
+    });
+    findings
+}
+
+/// Every acquire is accounted for, once, and the users say the same.
+fn books(evidence: &Evidence) -> Vec<Finding> {
+    let Evidence { pool, users, .. } = evidence;
+    let ended = pool.acquired() + pool.timed_out + pool.cancelled + pool.failed;
+    let unserved = pool.timed_out + pool.failed;
+    let lent = pool.acquired().saturating_sub(evidence.warmed);
+    let settled = users.answered + users.wrong + users.cut + users.left_midway;
+    vec![
+        Finding {
+            promise: "every acquire ended once",
+            kept: pool.started == ended,
+            figures: format!("begun {}, ended {}", count(pool.started), count(ended)),
+        },
+        Finding {
+            promise: "the pool's figures are the tasks' figures",
+            kept: lent == users.lent
                 && unserved == users.unserved
                 && pool.cancelled == users.left_waiting
                 && users.lent == settled,
-            format!(
-                "lent {}, unserved {}, left the queue {}",
+            figures: format!(
+                "{} lent, {} unserved, {} left the queue",
                 versus(lent, users.lent),
                 versus(unserved, users.unserved),
                 versus(pool.cancelled, users.left_waiting),
             ),
-        ),
-        finding(
-            "the sizes add up, at all times",
-            evidence.sizes.broken.is_none() && evidence.sizes.looks > 0 && adds_up(rest) && at_rest,
-            match &evidence.sizes.broken {
-                Some(state) => format!("once it was {}", parts(state)),
-                None => format!("{} looks; now {}", count(evidence.sizes.looks), parts(rest)),
-            },
-        ),
-        finding(
-            "never more in use than allowed",
-            users.most_held <= evidence.max_size as u64,
-            format!("{} at most, of {}", users.most_held, evidence.max_size),
-        ),
-        finding(
-            "connections opened, as the server counts",
-            pool.created == server.begun,
-            same("pool", pool.created, "server", server.begun),
-        ),
-        finding(
-            "connections open, as the server counts",
-            open == Some(server.open) && rest.size as u64 == server.open,
-            same("pool", rest.size as u64, "server", server.open),
-        ),
-        finding(
-            "nothing is left after closing",
-            after.open == 0 && after.begun == server.begun,
-            format!("server {}", count(after.open)),
-        ),
-        finding(
-            "whole within 5 s of each fault",
-            !evidence.recoveries.is_empty() && evidence.recoveries.iter().all(Option::is_some),
-            match evidence
-                .recoveries
-                .iter()
-                .copied()
-                .collect::<Option<Vec<_>>>()
-            {
-                Some(spans) => spans
-                    .into_iter()
-                    .max()
-                    .map_or_else(String::new, |most| format!("{} at most", span(most))),
-                None => "not once or more".into(),
-            },
-        ),
-        finding(
-            "no reply went to another caller",
-            users.wrong == 0 && users.answered > 0,
-            format!("{} wrong in {}", count(users.wrong), count(users.answered)),
-        ),
+        },
     ]
+}
+
+/// The pool is never larger than allowed, and comes back to its size.
+fn sizes(evidence: &Evidence) -> Vec<Finding> {
+    let Evidence { rest, users, .. } = evidence;
+    let Sizes { looks, broken } = &evidence.sizes;
+    let at_rest = rest.idle == rest.size && rest.waiting == 0;
+    let slowest: Option<Vec<_>> = evidence.recoveries.iter().copied().collect();
+    let slowest = slowest.and_then(|spans| spans.into_iter().max());
+    vec![
+        Finding {
+            promise: "the sizes add up at all times",
+            kept: broken.is_none() && *looks > 0 && adds_up(rest) && at_rest,
+            figures: match broken {
+                Some(state) => format!("once it was {}", parts(state)),
+                None => format!("{} looks, the last: {}", count(*looks), parts(rest)),
+            },
+        },
+        Finding {
+            promise: "never more in use than allowed",
+            kept: users.most_held <= evidence.max_size as u64,
+            figures: format!("{} at most, of {}", users.most_held, evidence.max_size),
+        },
+        Finding {
+            promise: "whole within 5 s of each fault",
+            kept: slowest.is_some(),
+            figures: slowest.map_or_else(
+                || "it was not".into(),
+                |slowest| format!("{} at most", span(slowest)),
+            ),
+        },
+    ]
+}
+
+/// The pool has opened and closed what the server says it has.
+fn connections(evidence: &Evidence) -> Vec<Finding> {
+    let Evidence {
+        pool,
+        rest,
+        server,
+        after,
+        ..
+    } = evidence;
+    let open = pool.created.checked_sub(pool.closed());
+    let mut findings = vec![
+        Finding {
+            promise: "connections open, by the server's count",
+            kept: open == Some(server.open) && rest.size as u64 == server.open,
+            figures: format!("pool {}, server {}", rest.size, count(server.open)),
+        },
+        Finding {
+            promise: "none left after closing",
+            kept: after.open == 0,
+            figures: format!("server {}", count(after.open)),
+        },
+    ];
+    // Only a server of ours shows its log.
+    if let Some(begun) = server.begun {
+        findings.insert(
+            0,
+            Finding {
+                promise: "connections opened, by the server's count",
+                kept: pool.created == begun && after.begun == server.begun,
+                figures: format!("pool {}, server {}", count(pool.created), count(begun)),
+            },
+        );
+    }
+    findings
 }
 
 /// The time in which the pool promises to be whole after a fault.
@@ -178,13 +205,150 @@ fn parts(state: &State) -> String {
     format!("{} in all, {}", state.size, shown.join(", "))
 }
 
-fn same(left: &str, a: u64, right: &str, b: u64) -> String {
-    format!("{left} {}, {right} {}", count(a), count(b))
-}
-
 fn versus(a: u64, b: u64) -> String {
     if a == b {
         return count(a);
     }
     format!("{} but they say {}", count(a), count(b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::Backend as _;
+    use crate::embedded::Embedded;
+
+    type Breach = fn(&mut Evidence);
+
+    /// Eleven acquires on two connections, one of them before there were users.
+    async fn kept() -> Evidence {
+        let backend = Embedded::start().await.unwrap();
+        let manager = backend.manager(backend.address()).unwrap();
+        let unused = pool_core::Pool::builder(manager).build().unwrap();
+        let mut pool = unused.statistics();
+        (pool.started, pool.direct, pool.waited) = (11, 6, 2);
+        (pool.timed_out, pool.cancelled, pool.failed) = (1, 1, 1);
+        pool.created = 2;
+        let mut rest = State::default();
+        (rest.size, rest.idle) = (2, 2);
+        let server = Sessions {
+            begun: Some(2),
+            open: 2,
+        };
+        Evidence {
+            max_size: 2,
+            pool,
+            warmed: 1,
+            rest,
+            sizes: Sizes {
+                looks: 1,
+                broken: None,
+            },
+            recoveries: vec![Some(Duration::from_millis(1))],
+            users: Counts {
+                lent: 7,
+                unserved: 2,
+                left_waiting: 1,
+                answered: 5,
+                wrong: 0,
+                cut: 1,
+                left_midway: 1,
+                most_held: 2,
+            },
+            server,
+            after: Sessions { open: 0, ..server },
+        }
+    }
+
+    #[tokio::test]
+    async fn a_kept_contract_is_found_kept() {
+        let findings = judge(&kept().await);
+        assert_eq!(findings.len(), 9);
+        assert!(findings.iter().all(|it| it.kept), "{findings:#?}");
+    }
+
+    #[tokio::test]
+    async fn each_breach_breaks_its_own_promise() {
+        let breaches: [(Breach, &[&str]); 22] = [
+            (|it| it.pool.started += 1, &["every acquire"]),
+            (
+                |it| it.pool.direct += 1,
+                &["every acquire", "the pool's figures"],
+            ),
+            (|it| it.warmed = 0, &["the pool's figures"]),
+            (|it| it.users.unserved += 1, &["the pool's figures"]),
+            (|it| it.users.left_waiting += 1, &["the pool's figures"]),
+            (|it| it.users.cut += 1, &["the pool's figures"]),
+            (|it| it.sizes.looks = 0, &["the sizes"]),
+            (
+                |it| it.sizes.broken = Some(State::default()),
+                &["the sizes"],
+            ),
+            (|it| it.rest.leased = 1, &["the sizes"]),
+            (|it| (it.rest.idle, it.rest.leased) = (1, 1), &["the sizes"]),
+            (|it| it.rest.waiting = 1, &["the sizes"]),
+            (|it| it.users.most_held = 3, &["never more"]),
+            (|it| it.recoveries.clear(), &["whole within"]),
+            (|it| it.recoveries.push(None), &["whole within"]),
+            (|it| it.server.begun = Some(3), &["connections opened"]),
+            (|it| it.after.begun = Some(3), &["connections opened"]),
+            (
+                |it| it.pool.created = 3,
+                &["connections opened", "connections open,"],
+            ),
+            (|it| it.server.open = 1, &["connections open,"]),
+            (
+                |it| (it.rest.size, it.rest.idle) = (1, 1),
+                &["connections open,"],
+            ),
+            (|it| it.after.open = 1, &["none left"]),
+            (
+                |it| (it.users.answered, it.users.wrong) = (4, 1),
+                &["no reply"],
+            ),
+            (
+                |it| (it.users.answered, it.users.cut) = (0, 6),
+                &["no reply"],
+            ),
+        ];
+        for (number, (breach, broken)) in breaches.iter().enumerate() {
+            let mut evidence = kept().await;
+            breach(&mut evidence);
+            let findings = judge(&evidence);
+            let found: Vec<_> = findings.iter().filter(|it| !it.kept).collect();
+            let expected = found.len() == broken.len()
+                && broken
+                    .iter()
+                    .all(|start| found.iter().any(|it| it.promise.starts_with(start)));
+            assert!(expected, "breach {number}: {found:#?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_that_counts_no_logins_is_not_asked_for_them() {
+        let mut evidence = kept().await;
+        (evidence.server.begun, evidence.after.begun) = (None, None);
+        let findings = judge(&evidence);
+        assert_eq!(findings.len(), 8);
+        assert!(findings.iter().all(|it| it.kept), "{findings:#?}");
+    }
+
+    #[test]
+    fn the_first_size_that_is_not_exact_is_kept() {
+        let mut state = State::default();
+        (state.size, state.leased) = (2, 2);
+        let mut sizes = Sizes::default();
+        sizes.look(state.clone(), 2);
+        assert_eq!(sizes.broken, None);
+        sizes.look(state.clone(), 1);
+        assert_eq!(sizes.broken.as_ref(), Some(&state));
+        let mut other = state.clone();
+        other.leased = 1;
+        sizes.look(other.clone(), 2);
+        assert_eq!(sizes.broken, Some(state));
+        assert_eq!(sizes.looks, 3);
+        let mut sizes = Sizes::default();
+        sizes.look(other.clone(), 2);
+        assert_eq!(sizes.broken, Some(other));
+    }
 }

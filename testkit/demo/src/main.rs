@@ -1,11 +1,12 @@
 //! `cargo xtask demo`: see `--help`.
 #![forbid(unsafe_code)]
 
+use std::env;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
-use demo::{Embedded, Screen, Script, show};
+use demo::{Embedded, Postgres, Screen, Script, show};
 
 /// Shows the pool at work through faults. Ends with 1 when its contract was broken, with 2 when the
 /// demo could not run.
@@ -18,12 +19,17 @@ struct Options {
     /// What to run on
     #[arg(long, value_enum, default_value_t = Choice::Embedded)]
     backend: Choice,
+    /// A PostgreSQL of your own, only read from; else `DATABASE_URL`, else one is started
+    #[arg(long)]
+    url: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Choice {
     /// A key-value server in this program; needs no download
     Embedded,
+    /// A real PostgreSQL
+    Postgres,
 }
 
 #[tokio::main]
@@ -46,8 +52,13 @@ async fn run(options: Options) -> io::Result<bool> {
         Script::full()
     };
     let mut screen = Screen::stdout();
-    let report = match options.backend {
-        Choice::Embedded => show(&Embedded::start().await?, script, &mut screen).await?,
+    let url = options.url.or_else(|| env::var("DATABASE_URL").ok());
+    let report = match (options.backend, url) {
+        (Choice::Embedded, _) => show(&Embedded::start().await?, script, &mut screen).await?,
+        (Choice::Postgres, Some(url)) => {
+            show(&Postgres::at(&url).await?, script, &mut screen).await?
+        }
+        (Choice::Postgres, None) => show(&Postgres::start().await?, script, &mut screen).await?,
     };
     screen.verdict(&report)?;
     Ok(report.kept())

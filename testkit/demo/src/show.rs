@@ -1,6 +1,5 @@
 //! The demo itself: act by act, with an eye on the pool.
 
-use std::error::Error;
 use std::io;
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use crate::evidence::{Evidence, Finding, PROMISED, Sizes, judge};
 use crate::load::{Counts, LOOK, Load, pause};
 use crate::screen::Screen;
 use crate::script::{Act, Script};
+use crate::text::with_causes;
 
 /// How the demo went.
 #[derive(Debug, Clone)]
@@ -147,7 +147,10 @@ impl<'a, B: Backend> Show<'a, B> {
         let server = || async {
             let now = self.backend.sessions().await?;
             io::Result::Ok(Sessions {
-                begun: now.begun - self.before.begun,
+                begun: now
+                    .begun
+                    .zip(self.before.begun)
+                    .map(|(now, then)| now - then),
                 open: now.open.saturating_sub(self.before.open),
             })
         };
@@ -323,16 +326,6 @@ impl Interval {
 
 fn is_whole(state: &State) -> bool {
     state.size == SIZE && state.connecting + state.closing + state.resetting == 0
-}
-
-fn with_causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text += &format!(": {error}");
-        cause = error.source();
-    }
-    text
 }
 
 /// Tasks that want a connection.

@@ -1,5 +1,6 @@
 //! Figures as people read them.
 
+use std::error::Error;
 use std::time::Duration;
 
 /// `1234567` as `1,234,567`.
@@ -53,6 +54,17 @@ pub(crate) fn wrap(text: &str, width: usize) -> String {
         column += length;
     }
     lines
+}
+
+/// An error and all that led to it.
+pub(crate) fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text += &format!(": {error}");
+        cause = error.source();
+    }
+    text
 }
 
 #[cfg(test)]
