@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use futures_util::poll;
 use pool_core::testing::{Script, Scripted, ScriptedError, Step};
-use pool_core::{Check, Error, ErrorClass, Pool, Pooled, ResetAt};
+use pool_core::{Check, CloseReason, Error, ErrorClass, Pool, Pooled, ResetAt};
 
 #[derive(Debug, Clone, Copy)]
 enum Stage {
@@ -148,6 +148,13 @@ impl Rig {
         self.audit();
     }
 
+    /// How many are or were being checked or reset; a caller who leaves changes none of it.
+    fn worked_on(&self) -> u64 {
+        let state = self.pool.state();
+        let closed = self.pool.statistics();
+        (state.checking + state.resetting) as u64 + closed.closed_for(CloseReason::CheckCancelled)
+    }
+
     fn audit(&self) {
         self.pool.audit().unwrap();
         assert!(self.script.live() <= SIZE, "more connections than allowed");
@@ -191,7 +198,9 @@ async fn leave_after(rig: &mut Rig, polls: &[u32]) -> bool {
         for (acquire, polls) in &mut acquires {
             let Some(future) = acquire else { continue };
             if turn == *polls {
+                let before = rig.worked_on();
                 *acquire = None;
+                assert_eq!(rig.worked_on(), before, "half-done work is given on");
             } else if let std::task::Poll::Ready(result) = poll!(future) {
                 ended += 1;
                 if let Ok(pooled) = &result {
