@@ -200,3 +200,40 @@ fn a_connect_that_dies_with_its_runtime_frees_its_slot() {
     }
     assert_eq!((script.connects(), pool.state().idle), (2, 1));
 }
+
+/// Progress never needs the maintenance task: the wake-up for free capacity passes from a waiter
+/// who leaves to the next.
+#[test]
+fn the_wake_up_for_a_vacancy_passes_on_when_its_waiter_leaves() {
+    struct Flag(std::sync::atomic::AtomicBool);
+
+    impl std::task::Wake for Flag {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, std::sync::atomic::Ordering::SeqCst);
+        }
+    }
+
+    let [first, second] = runtimes();
+    let (script, pool) = pool_with(1, |b| b.acquire_timeout(None));
+    let mut held = first.block_on(pool.get()).unwrap();
+    let (mut leaver, mut stayer) = (Box::pin(pool.get()), Box::pin(pool.get()));
+    let flag = Arc::new(Flag(false.into()));
+    first.block_on(async {
+        assert!(futures_util::poll!(&mut leaver).is_pending());
+        let waker = flag.clone().into();
+        let mut cx = std::task::Context::from_waker(&waker);
+        assert!(stayer.as_mut().poll(&mut cx).is_pending());
+    });
+    // And with it the maintenance task.
+    drop(first);
+    held.broken = true;
+    drop(held);
+    drop(leaver);
+    assert!(
+        flag.0.load(std::sync::atomic::Ordering::SeqCst),
+        "the second is woken"
+    );
+    drop(second.block_on(stayer).unwrap());
+    assert_eq!(script.connects(), 2);
+    pool.audit_quiescent().unwrap();
+}
