@@ -10,6 +10,7 @@ mod embedded;
 mod evidence;
 mod load;
 mod postgres;
+mod roster;
 mod screen;
 mod script;
 mod show;

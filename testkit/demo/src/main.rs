@@ -52,6 +52,10 @@ async fn run(options: Options) -> io::Result<bool> {
         Script::full()
     };
     let mut screen = Screen::stdout();
+    if options.backend == Choice::Embedded && options.url.is_some() {
+        let message = "--url names a PostgreSQL: say --backend postgres too";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+    }
     let url = options.url.or_else(|| env::var("DATABASE_URL").ok());
     let report = match (options.backend, url) {
         (Choice::Embedded, _) => show(&Embedded::start().await?, script, &mut screen).await?,

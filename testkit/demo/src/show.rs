@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use crate::backend::{Backend, PoolOf, Sessions};
 use crate::evidence::{Evidence, Finding, PROMISED, Sizes, judge};
 use crate::load::{Counts, LOOK, Load, pause};
+use crate::roster::Roster;
 use crate::screen::Screen;
 use crate::script::{Act, Script};
 use crate::text::with_causes;
@@ -63,6 +64,7 @@ struct Show<'a, B: Backend> {
     script: Script,
     proxy: Proxy,
     pool: PoolOf<B>,
+    roster: Roster,
     load: Load,
     screen: &'a mut Screen,
     /// What the server had seen before.
@@ -78,11 +80,13 @@ impl<'a, B: Backend> Show<'a, B> {
     async fn set_up(backend: &'a B, script: Script, screen: &'a mut Screen) -> io::Result<Self> {
         let before = backend.sessions().await?;
         let proxy = Proxy::start(backend.address(), SEED).await?;
+        let roster = Roster::default();
         let pool = pool_core::Pool::builder(backend.manager(proxy.address())?)
             .name("demo")
             .max_size(SIZE)
             .min_idle(SIZE)
             .acquire_timeout(script.acquire_timeout)
+            .observer(roster.clone())
             .build_eager()
             .await
             .map_err(|error| io::Error::other(with_causes(&error)))?;
@@ -93,6 +97,7 @@ impl<'a, B: Backend> Show<'a, B> {
             script,
             proxy,
             pool,
+            roster,
             screen,
             before,
             sizes: Sizes::default(),
@@ -107,6 +112,7 @@ impl<'a, B: Backend> Show<'a, B> {
         let stage = Stage::<B> {
             proxy: &self.proxy,
             pool: &self.pool,
+            roster: &self.roster,
             load: &self.load,
             length: self.script.length_of(act),
         };
@@ -192,6 +198,7 @@ impl<'a, B: Backend> Show<'a, B> {
 struct Stage<'a, B: Backend> {
     proxy: &'a Proxy,
     pool: &'a PoolOf<B>,
+    roster: &'a Roster,
     load: &'a Load,
     length: Duration,
 }
@@ -213,43 +220,44 @@ impl<B: Backend> Stage<'_, B> {
             Act::Killed => {
                 for cut in 0..CUTS {
                     sleep_until(begun + self.length * cut / CUTS).await;
-                    let created = self.cut().await;
-                    recoveries.push(self.whole(created).await);
+                    let cut = self.cut().await;
+                    recoveries.push(self.whole(cut).await);
                 }
             }
             Act::Refused => {
-                self.whole(0).await;
+                self.whole(None).await;
                 self.proxy.admit(Admission::Refuse).await?;
                 self.proxy.reset_all().await;
             }
             Act::Back => {
-                let created = self.pool.statistics().created;
+                let dead = self.roster.newest();
                 self.proxy.heal().await?;
-                recoveries.push(self.whole(created).await);
+                recoveries.push(self.whole(dead).await);
             }
         }
         sleep_until(end).await;
         Ok(recoveries)
     }
 
-    /// Cuts every connection, and says how many the pool had opened until then.
+    /// Cuts every connection, and names the newest.
     ///
     /// Waits until no attempt to connect is under way: one that is cut after the server has counted
     /// it and before the pool has would be counted by one alone, and rightly.
-    async fn cut(&self) -> u64 {
-        self.whole(0).await;
-        let created = self.pool.statistics().created;
+    async fn cut(&self) -> Option<u64> {
+        self.whole(None).await;
+        let newest = self.roster.newest();
         self.proxy.reset_all().await;
-        created
+        newest
     }
 
-    /// Waits until each connection of the pool is younger than the first `created`, all are there
-    /// and none is coming or going; how long that took.
-    async fn whole(&self, created: u64) -> Option<Duration> {
+    /// Waits until the pool has all its connections, each newer than `dead`, and none is coming or
+    /// going. Says how long that took, unless it takes too long.
+    async fn whole(&self, dead: Option<u64>) -> Option<Duration> {
         let begun = Instant::now();
         let whole = async {
-            while self.pool.statistics().created < created + SIZE as u64
-                || !is_whole(&self.pool.state())
+            while !is_whole(&self.pool.state())
+                || self.roster.len() != SIZE
+                || self.roster.oldest() <= dead
             {
                 pause(LOOK).await;
             }
