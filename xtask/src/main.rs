@@ -125,7 +125,8 @@ fn main() -> ExitCode {
 /// The demo is a package of its own, so that this one builds without a runtime or a driver.
 fn demo(shell: &Shell, options: &Demo) -> anyhow::Result<()> {
     let mut command = Process::new("cargo");
-    command.args(["run", "--quiet", "--release", "--package", "demo", "--"]);
+    // Not quiet: the first build takes a while, and shows that it goes on.
+    command.args(["run", "--release", "--package", "demo", "--"]);
     command.args(["--backend", &options.backend]);
     if options.quick {
         command.arg("--quick");
