@@ -18,12 +18,13 @@ use crate::builder::Builder;
 use crate::clock::{Clock, system_now};
 use crate::config::{Config, nanos};
 use crate::event::Event;
+use crate::local::{LOCAL, Local};
 use crate::machine::{Machine, Opening};
 use crate::permit::Permit;
 use crate::rejected::Rejected;
 use crate::snapshot::Snapshot;
 use crate::state::{Mode, Outcome, State};
-use crate::stripe::{Stripe, stripes, thread_number};
+use crate::stripe::{Stripe, stripes};
 use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering};
 use crate::ticket::Stamp;
 use crate::validate::ConfigErrors;
@@ -85,9 +86,6 @@ const COUNTS: u64 = 1 << 5;
 const REFUSES: u64 = 1 << 6;
 const FORCED: u64 = 1 << 7;
 const EPOCH_SHIFT: u32 = 8;
-
-/// In place of a stripe's number: the call is not counted.
-pub(crate) const UNCOUNTED: u32 = u32::MAX;
 
 impl Breaker {
     /// A closed breaker with the system's clock.
@@ -246,34 +244,31 @@ impl Breaker {
     }
 
     #[inline]
-    fn stamp(&self, now: impl FnOnce() -> Instant) -> Result<(Stamp, u32), Rejected> {
+    fn stamp(&self, now: impl FnOnce() -> Instant) -> Result<Stamp, Rejected> {
         let word = self.word.load(Ordering::Acquire);
         if word & ADMITS == 0 {
             return self.ask(word, now());
         }
-        let stripe = if word & COUNTS == 0 {
-            UNCOUNTED
-        } else {
-            self.start()
-        };
-        Ok((
-            Stamp::quick(word >> EPOCH_SHIFT, stripe != UNCOUNTED),
-            stripe,
-        ))
+        let counted = word & COUNTS != 0;
+        if counted {
+            self.own_stripe().start();
+        }
+        Ok(Stamp::quick(word >> EPOCH_SHIFT, counted))
     }
 
     #[inline(never)]
-    fn ask(&self, word: u64, now: Instant) -> Result<(Stamp, u32), Rejected> {
-        let stripe = &self.stripes[self.own_stripe()];
+    fn ask(&self, word: u64, now: Instant) -> Result<Stamp, Rejected> {
         if word & FORCED != 0 {
-            stripe.rejected_forced.fetch_add(1, Ordering::Relaxed);
+            let rejected = &self.own_stripe().rejected_forced;
+            rejected.fetch_add(1, Ordering::Relaxed);
             return Err(Rejected::Forced);
         }
         if word & REFUSES != 0 {
             let open_until_ns = self.open_until_ns.load(Ordering::Relaxed);
             let left_ns = open_until_ns.saturating_sub(self.since_base_ns(now));
             if left_ns > 0 {
-                stripe.rejected_open.fetch_add(1, Ordering::Relaxed);
+                let rejected = &self.own_stripe().rejected_open;
+                rejected.fetch_add(1, Ordering::Relaxed);
                 return Err(Rejected::Open {
                     retry_after: Duration::from_nanos(left_ns),
                 });
@@ -281,23 +276,11 @@ impl Breaker {
         }
         self.with(|machine| {
             let stamp = machine.on_admission(now)?;
-            let counts = machine.counts_calls();
-            Ok((stamp, if counts { self.start() } else { UNCOUNTED }))
+            if stamp.counted() {
+                self.own_stripe().start();
+            }
+            Ok(stamp)
         })
-    }
-
-    #[inline]
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "there are at most eight stripes"
-    )]
-    fn start(&self) -> u32 {
-        let stripe = self.own_stripe();
-        if self.stripes[stripe].start() {
-            stripe as u32
-        } else {
-            UNCOUNTED
-        }
     }
 
     /// A call ends. `outcome` is `None` for a cancelled one.
@@ -305,53 +288,61 @@ impl Breaker {
     pub(crate) fn end(
         &self,
         stamp: Stamp,
-        stripe: u32,
         outcome: Option<Outcome>,
         now: impl FnOnce() -> Instant,
     ) {
         let word = self.word.load(Ordering::Acquire);
-        if word & ADMITS == 0 || word >> EPOCH_SHIFT != stamp.epoch() {
-            return self.tell(stamp, stripe, outcome, None, now());
-        }
-        let counted = stripe != UNCOUNTED;
-        let home = if counted {
-            stripe as usize
-        } else {
-            self.own_stripe()
-        };
-        let home = &self.stripes[home];
-        match outcome {
-            Some(Outcome::Success) => {
-                let now = now();
-                let period_end_ns = self.period_end_ns.load(Ordering::Relaxed);
-                let current = self.since_base_ns(now) < period_end_ns;
-                if !current || !home.succeed(stamp.epoch(), counted) {
-                    self.tell(stamp, stripe, outcome, None, now);
-                }
+        let quick = word & ADMITS != 0 && word >> EPOCH_SHIFT == stamp.epoch();
+        if quick && outcome == Some(Outcome::Success) {
+            let now = now();
+            if !self.succeed(stamp, now) {
+                self.tell(stamp, outcome, None, now);
             }
-            // They decide nothing while every call is admitted anyway.
-            Some(Outcome::Ignored) | None => {
-                let count = if outcome.is_some() {
-                    &home.ignored
-                } else {
-                    &home.cancelled
-                };
-                count.fetch_add(1, Ordering::Relaxed);
-                if counted {
-                    home.finish();
-                }
-            }
-            Some(Outcome::Failure | Outcome::Overload) => {
-                self.tell(stamp, stripe, outcome, None, now());
-            }
+        } else if !quick || !self.set_aside(stamp, outcome) {
+            self.tell(stamp, outcome, None, now());
         }
     }
 
+    /// Counts a success beside the machine, if it decides nothing.
+    #[inline]
+    fn succeed(&self, stamp: Stamp, now: Instant) -> bool {
+        let period_end_ns = self.period_end_ns.load(Ordering::Relaxed);
+        LOCAL.with(|local| {
+            (local.knows_before(now, self.base, period_end_ns) || self.learns(now, period_end_ns))
+                && self.stripes[local.number() & (self.stripes.len() - 1)].succeed(
+                    stamp.epoch(),
+                    stamp.counted(),
+                    &local.settled,
+                )
+        })
+    }
+
+    #[cold]
+    fn learns(&self, now: Instant, period_end_ns: u64) -> bool {
+        LOCAL.with(|local| local.remember(self.base, period_end_ns));
+        self.since_base_ns(now) < period_end_ns
+    }
+
+    /// Counts beside the machine what decides nothing while every call is admitted anyway.
     #[inline(never)]
+    fn set_aside(&self, stamp: Stamp, outcome: Option<Outcome>) -> bool {
+        let stripe = self.own_stripe();
+        let count = match outcome {
+            Some(Outcome::Ignored) => &stripe.ignored,
+            None => &stripe.cancelled,
+            Some(Outcome::Success | Outcome::Failure | Outcome::Overload) => return false,
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+        if stamp.counted() {
+            stripe.finish();
+        }
+        true
+    }
+
+    #[cold]
     pub(crate) fn tell(
         &self,
         stamp: Stamp,
-        stripe: u32,
         outcome: Option<Outcome>,
         hint: Option<Duration>,
         now: Instant,
@@ -359,8 +350,8 @@ impl Breaker {
         self.with(|machine| {
             machine.on_end(stamp, outcome, hint, now);
             // After the machine has looked at the calls in flight, of which this was one.
-            if stripe != UNCOUNTED {
-                self.stripes[stripe as usize].finish();
+            if stamp.counted() {
+                self.own_stripe().finish();
             }
         });
     }
@@ -368,14 +359,18 @@ impl Breaker {
     /// Lets the machine work with everything counted beside it, and publishes what comes of it.
     fn with<T>(&self, work: impl FnOnce(&mut Machine) -> T) -> T {
         let mut shared = self.lock();
-        let (mut successes, mut in_flight) = (0, 0);
+        let (mut successes, mut ended, mut started) = (0, 0, 0_u64);
         for stripe in &self.stripes {
-            let (more, running) = stripe.shut();
-            successes += more;
-            in_flight += running;
+            let (more_successes, more_ended) = stripe.shut();
+            successes += more_successes;
+            ended += more_ended;
+        }
+        // After all ends, so that no call has ended without having started.
+        for stripe in &self.stripes {
+            started = started.wrapping_add(stripe.started());
         }
         let machine = &mut shared.machine;
-        machine.on_counted(successes, in_flight);
+        machine.on_counted(successes, started.wrapping_sub(ended) & u64::from(u32::MAX));
         let result = work(machine);
         self.publish(machine);
         if machine.has_events() {
@@ -482,8 +477,8 @@ impl Breaker {
     }
 
     #[inline]
-    fn own_stripe(&self) -> usize {
-        thread_number() & (self.stripes.len() - 1)
+    fn own_stripe(&self) -> &Stripe {
+        &self.stripes[LOCAL.with(Local::number) & (self.stripes.len() - 1)]
     }
 }
 

@@ -170,6 +170,7 @@ mod clock;
 mod config;
 mod event;
 mod limit;
+mod local;
 mod machine;
 mod overdue;
 mod permit;

@@ -17,18 +17,16 @@ use crate::ticket::Stamp;
 pub struct Permit<B: Deref<Target = Breaker>> {
     breaker: B,
     stamp: Stamp,
-    stripe: u32,
     /// Not told yet.
     live: bool,
 }
 
 impl<B: Deref<Target = Breaker>> Permit<B> {
     #[inline]
-    pub(crate) const fn new(breaker: B, (stamp, stripe): (Stamp, u32)) -> Self {
+    pub(crate) const fn new(breaker: B, stamp: Stamp) -> Self {
         Self {
             breaker,
             stamp,
-            stripe,
             live: true,
         }
     }
@@ -68,30 +66,22 @@ impl<B: Deref<Target = Breaker>> Permit<B> {
     pub fn settle(mut self, outcome: Outcome) {
         self.live = false;
         self.breaker
-            .end(self.stamp, self.stripe, Some(outcome), || {
-                self.breaker.now()
-            });
+            .end(self.stamp, Some(outcome), || self.breaker.now());
     }
 
     /// The call ended at `now`.
     #[inline]
     pub fn settle_at(mut self, outcome: Outcome, now: Instant) {
         self.live = false;
-        self.breaker
-            .end(self.stamp, self.stripe, Some(outcome), || now);
+        self.breaker.end(self.stamp, Some(outcome), || now);
     }
 
     /// The call ended at `now`, and the server said when to come back. If the breaker opens, it
     /// stays open at least until then, within [`longest_hint`](crate::Config::longest_hint).
     pub fn settle_with_hint_at(mut self, outcome: Outcome, retry_after: Duration, now: Instant) {
         self.live = false;
-        self.breaker.tell(
-            self.stamp,
-            self.stripe,
-            Some(outcome),
-            Some(retry_after),
-            now,
-        );
+        self.breaker
+            .tell(self.stamp, Some(outcome), Some(retry_after), now);
     }
 
     /// [`settle_with_hint_at`](Self::settle_with_hint_at) by the breaker's clock.
@@ -103,7 +93,7 @@ impl<B: Deref<Target = Breaker>> Permit<B> {
     /// The call was given up at `now`; as dropping the permit, at the caller's time.
     pub fn cancel_at(mut self, now: Instant) {
         self.live = false;
-        self.breaker.end(self.stamp, self.stripe, None, || now);
+        self.breaker.end(self.stamp, None, || now);
     }
 }
 
@@ -112,8 +102,7 @@ impl<B: Deref<Target = Breaker>> Drop for Permit<B> {
     fn drop(&mut self) {
         if self.live {
             let outcome = thread::panicking().then_some(Outcome::Failure);
-            self.breaker
-                .end(self.stamp, self.stripe, outcome, || self.breaker.now());
+            self.breaker.end(self.stamp, outcome, || self.breaker.now());
         }
     }
 }

@@ -1,39 +1,49 @@
-//! What a thread counts without meeting other threads: successes and calls in flight.
+//! What a thread counts without meeting other threads: successes and calls that start and end.
 //!
-//! One word holds both, with a tag of the epoch and a bit that shuts it. Whoever holds the
-//! machine's lock shuts every stripe, takes the successes, lets the machine decide, and opens the
-//! stripes again, tagged with the epoch that then is, if a success may still go uncounted for a
-//! while. So a success either is in the word before a decision, and takes part in it, or finds the
-//! word shut and waits for the lock; and a late one finds another tag. That is decided by the one
-//! modification order of the word, which is why every access to it is relaxed: nothing else is
-//! published through it.
+//! One word holds the successes and the calls that have ended, with a tag of the epoch and a bit
+//! that shuts it. Whoever holds the machine's lock shuts every stripe, takes the successes, lets
+//! the machine decide, and opens the stripes again, tagged with the epoch that then is, if a
+//! success may still go uncounted for a while. So a success either is in the word before a
+//! decision, and takes part in it, or finds the word shut and waits for the lock; and a late one
+//! finds another tag. That is decided by the one modification order of the word.
+//!
+//! Calls that start are counted in a word of their own: a thread then nearly always knows what the
+//! first word holds without reading it. A call may end in another stripe than it started in; only
+//! the sums over all stripes mean something. Ends are stored with release and shutting acquires
+//! them, so whoever shuts every stripe and then adds up the starts finds the start of every end.
 
-use crate::sync::{AtomicU64, Ordering::Relaxed};
+use std::cell::Cell;
+
+use crate::sync::{
+    AtomicU64,
+    Ordering::{Acquire, Relaxed, Release},
+};
 
 /// Two cache lines, because some processors fetch lines in pairs.
 #[derive(Debug)]
 #[repr(align(128))]
 pub(crate) struct Stripe {
-    /// `tag: 8 | shut: 1 | in flight: 23 | successes: 32`.
-    hot: AtomicU64,
+    /// `ended: 32 | tag: 8 | shut: 1 | successes: 23`; the ends wrap.
+    settled: AtomicU64,
+    started: AtomicU64,
     pub(crate) ignored: AtomicU64,
     pub(crate) cancelled: AtomicU64,
     pub(crate) rejected_open: AtomicU64,
     pub(crate) rejected_forced: AtomicU64,
 }
 
-const SUCCESSES: u64 = 0xffff_ffff;
-const ONE_CALL: u64 = 1 << 32;
-const CALLS: u64 = 0x7f_ffff << 32;
-const SHUT: u64 = 1 << 55;
-const TAG_SHIFT: u32 = 56;
-/// Half of what the field holds, so that racing threads cannot overflow it.
-const MOST_CALLS: u64 = 0x40_0000 << 32;
+const SUCCESSES: u64 = 0x7f_ffff;
+const SHUT: u64 = 1 << 23;
+const TAG_SHIFT: u32 = 24;
+const TAG: u64 = 0xff << TAG_SHIFT;
+const ENDED_SHIFT: u32 = 32;
+const ONE_END: u64 = 1 << ENDED_SHIFT;
 
 impl Stripe {
     pub(crate) fn new() -> Self {
         Self {
-            hot: AtomicU64::new(SHUT),
+            settled: AtomicU64::new(SHUT),
+            started: AtomicU64::new(0),
             ignored: AtomicU64::new(0),
             cancelled: AtomicU64::new(0),
             rejected_open: AtomicU64::new(0),
@@ -41,94 +51,91 @@ impl Stripe {
         }
     }
 
-    /// A call starts. Returns whether it was counted: a stripe counts up to four million.
+    /// A call starts.
     #[inline]
-    pub(crate) fn start(&self) -> bool {
-        let counted = self.hot.fetch_add(ONE_CALL, Relaxed) & CALLS < MOST_CALLS;
-        if !counted {
-            self.finish();
-        }
-        counted
+    pub(crate) fn start(&self) {
+        self.started.fetch_add(1, Relaxed);
+    }
+
+    /// Calls that have started, ever.
+    pub(crate) fn started(&self) -> u64 {
+        self.started.load(Relaxed)
     }
 
     /// A call that was counted ends.
-    #[inline]
     pub(crate) fn finish(&self) {
-        self.hot.fetch_sub(ONE_CALL, Relaxed);
+        self.settled.fetch_add(ONE_END, Release);
     }
 
     /// Counts a success of `epoch`, and the end of the call if its start was `counted`; refuses if
     /// the machine has to be asked.
+    ///
+    /// `guess` is what the word may hold and then what it holds. A right guess, which the thread
+    /// that came last can make, spares reading the word; a wrong one costs an exchange that fails.
     #[inline]
-    pub(crate) fn succeed(&self, epoch: u64, counted: bool) -> bool {
-        let step = 1_u64.wrapping_sub(if counted { ONE_CALL } else { 0 });
-        let mut hot = self.hot.load(Relaxed);
-        while hot & SHUT == 0 && hot >> TAG_SHIFT == epoch & 0xff && hot & SUCCESSES != SUCCESSES {
-            let new = hot.wrapping_add(step);
-            match self.hot.compare_exchange_weak(hot, new, Relaxed, Relaxed) {
-                Ok(_) => return true,
-                Err(now) => hot = now,
+    pub(crate) fn succeed(&self, epoch: u64, counted: bool, guess: &Cell<u64>) -> bool {
+        let tag = (epoch << TAG_SHIFT) & TAG;
+        let takes =
+            |settled: u64| settled & (TAG | SHUT) == tag && settled & SUCCESSES != SUCCESSES;
+        let step = if counted { ONE_END + 1 } else { 1 };
+        let mut settled = guess.get();
+        if !takes(settled) {
+            settled = self.settled.load(Relaxed);
+        }
+        while takes(settled) {
+            let new = settled.wrapping_add(step);
+            match self
+                .settled
+                .compare_exchange(settled, new, Release, Relaxed)
+            {
+                Ok(_) => {
+                    guess.set(new);
+                    return true;
+                }
+                Err(found) => settled = found,
             }
         }
         false
     }
 
-    /// Shuts the stripe; returns the successes, which are now the caller's, and calls in flight.
+    /// Shuts the stripe; returns the successes, which are now the caller's, and the calls that have
+    /// ended, modulo 2^32.
     pub(crate) fn shut(&self) -> (u64, u64) {
-        let mut hot = self.hot.load(Relaxed);
-        while hot & SHUT == 0 {
-            let new = (hot | SHUT) & !SUCCESSES;
-            match self.hot.compare_exchange_weak(hot, new, Relaxed, Relaxed) {
+        let mut settled = self.settled.load(Acquire);
+        while settled & SHUT == 0 {
+            let new = (settled | SHUT) & !SUCCESSES;
+            match self
+                .settled
+                .compare_exchange_weak(settled, new, Acquire, Acquire)
+            {
                 Ok(_) => break,
-                Err(now) => hot = now,
+                Err(found) => settled = found,
             }
         }
-        (hot & SUCCESSES, (hot & CALLS) >> 32)
+        (settled & SUCCESSES, settled >> ENDED_SHIFT)
     }
 
     /// Opens a shut stripe for successes of `epoch`.
     pub(crate) fn reopen(&self, epoch: u64) {
-        let mut hot = self.hot.load(Relaxed);
+        let mut settled = self.settled.load(Relaxed);
         loop {
-            let new = (hot & CALLS) | (epoch << TAG_SHIFT);
-            match self.hot.compare_exchange_weak(hot, new, Relaxed, Relaxed) {
+            let new = (settled >> ENDED_SHIFT << ENDED_SHIFT) | ((epoch << TAG_SHIFT) & TAG);
+            match self
+                .settled
+                .compare_exchange_weak(settled, new, Relaxed, Relaxed)
+            {
                 Ok(_) => return,
-                Err(now) => hot = now,
+                Err(found) => settled = found,
             }
         }
     }
-}
-
-/// A number of this thread; threads that start one after another get different ones.
-#[cfg(not(loom))]
-#[inline]
-pub(crate) fn thread_number() -> usize {
-    use std::cell::Cell;
-    use std::sync::atomic::AtomicUsize;
-
-    thread_local! {
-        static NUMBER: Cell<usize> = const { Cell::new(usize::MAX) };
-    }
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-
-    NUMBER.with(|number| {
-        if number.get() == usize::MAX {
-            number.set(NEXT.fetch_add(1, Relaxed) & (usize::MAX >> 1));
-        }
-        number.get()
-    })
-}
-
-/// Under loom all threads share a stripe: the case with the most interleavings.
-#[cfg(loom)]
-pub(crate) fn thread_number() -> usize {
-    0
 }
 
 /// Cores rounded up to a power of two, at most eight.
 pub(crate) fn stripes() -> usize {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     if cfg!(loom) {
+        // All threads share a stripe: the case with the most interleavings.
         1
     } else {
         cores.next_power_of_two().min(8)

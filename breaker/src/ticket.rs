@@ -55,6 +55,7 @@ impl Stamp {
         self.word & 2 != 0
     }
 
+    #[inline]
     pub(crate) const fn counted(self) -> bool {
         self.word & 1 != 0
     }

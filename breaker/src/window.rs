@@ -182,18 +182,24 @@ impl Evidence {
         }
     }
 
-    /// Successes that were counted elsewhere during the current period.
+    /// Successes that were counted elsewhere during the current period, one after another.
     pub(crate) fn record_successes(&mut self, count: u64) {
-        if let Self::Time(window) = self {
-            let index = window.index(window.period);
-            let bucket = &mut window.buckets[index].successes;
-            let room = u32::MAX - *bucket;
-            let added = u32::try_from(count).unwrap_or(u32::MAX).min(room);
-            *bucket += added;
-            window.sums.successes += u64::from(added);
-            window.recorded = window.recorded.saturating_add(count);
-        } else {
-            debug_assert_eq!(count, 0, "only a time window takes successes in bulk");
+        match self {
+            Self::Time(window) => {
+                let index = window.index(window.period);
+                let bucket = &mut window.buckets[index].successes;
+                let room = u32::MAX - *bucket;
+                let added = u32::try_from(count).unwrap_or(u32::MAX).min(room);
+                *bucket += added;
+                window.sums.successes += u64::from(added);
+                window.recorded = window.recorded.saturating_add(count);
+            }
+            Self::Count(window) => {
+                // More than a full ring leaves nothing else in it.
+                let kept = count.min(window.calls as u64);
+                (0..kept).for_each(|_| window.record(Kind::Success, false));
+                window.recorded = window.recorded.saturating_add(count - kept);
+            }
         }
     }
 
@@ -248,7 +254,7 @@ impl Evidence {
                 .period
                 .saturating_add(1)
                 .saturating_mul(window.width_ns),
-            Self::Count(_) => 0,
+            Self::Count(_) => u64::MAX,
         }
     }
 
@@ -259,10 +265,6 @@ impl Evidence {
             Self::Time(_) => Vec::new(),
             Self::Count(window) => window.ring.iter().copied().collect(),
         }
-    }
-
-    pub(crate) const fn is_time(&self) -> bool {
-        matches!(self, Self::Time(_))
     }
 }
 

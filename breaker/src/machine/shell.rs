@@ -87,6 +87,6 @@ impl Machine {
         let counts = self.evidence.counts();
         let few = counts.total() < u64::from(self.config.minimum_calls);
         let decides = self.mode == Mode::Automatic && few && counts.total() > counts.successes;
-        self.admits_all() && self.evidence.is_time() && !decides
+        self.admits_all() && !decides
     }
 }
