@@ -426,6 +426,8 @@ impl<M: Manager, R: Runtime> Drop for Lease<M, R> {
         let entry = self.end();
         if working {
             core.retire(entry, CloseReason::CheckCancelled);
+        } else if entry.generation != core.hot.generation.load(Relaxed) {
+            core.retire(entry, CloseReason::Cleared);
         } else {
             Core::give(entry);
         }

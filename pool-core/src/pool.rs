@@ -148,6 +148,10 @@ impl<M: Manager, R: Runtime> Pool<M, R> {
     /// The operation is a [scope](Pooled::operation): when the future is dropped midway, the
     /// connection is treated as [`Manager::on_abandoned`] says.
     ///
+    /// The closure may borrow what surrounds it, but not mutably, and not as `async move` that lends
+    /// its captures: the future would borrow from the closure itself. Give back a value instead, or
+    /// use [`get`](Self::get) and [`operation`](Pooled::operation).
+    ///
     /// # Errors
     ///
     /// Those of [`get`](Self::get), and the operation's own.

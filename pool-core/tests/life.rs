@@ -1,5 +1,7 @@
 //! Sizes, ages and ends.
 
+#![expect(clippy::disallowed_methods, reason = "time is paused: a sleep is a step of the clock")]
+
 use std::time::Duration;
 
 use pool_core::testing::{Script, Step};
