@@ -407,9 +407,7 @@ mod tests {
             lanes in 1..9usize,
             ops in proptest::collection::vec(op(), 1..400),
         ) {
-            let set = IdleSet::new(slots, lanes);
-            let mut model = Model::default();
-            // Slots that are owned and may be pushed.
+            let (set, mut model) = (IdleSet::new(slots, lanes), Model::default());
             let mut owned: Vec<_> = (0..u32::try_from(slots).unwrap()).map(SlotId).collect();
             let mut room = slots;
             for op in ops {

@@ -203,9 +203,7 @@ impl<M: Manager, R: Runtime> Core<M, R> {
         if closed {
             return;
         }
-        let ahead = config
-            .max_lifetime
-            .map_or(0, |l| nanos(l / 20).min(nanos(TICK * 5)));
+        let ahead = replaced_ahead_ns(config);
         let expires = |id: &SlotId| {
             self.slots.slot(*id).retire_ns.load(Relaxed) <= now_ns.saturating_add(ahead)
         };
@@ -409,6 +407,13 @@ impl<M: Manager, R: Runtime> Core<M, R> {
         let due = ledger.revoke_at(grace).into_iter().chain(ledger.connect_at);
         due.fold(now + tick, Instant::min)
     }
+}
+
+/// How long before its end a connection is replaced.
+fn replaced_ahead_ns(config: &Config) -> u64 {
+    config
+        .max_lifetime
+        .map_or(0, |lifetime| nanos(lifetime / 20).min(nanos(TICK * 5)))
 }
 
 /// How many resets run at once.

@@ -1,9 +1,12 @@
-//! The pool under every interleaving of two or three threads (loom), and under many random ones
-//! (shuttle).
+//! The pool under the schedules of two or three threads: all of them, or many at random.
+//!
+//! loom tries all with few preemptions, shuttle thousands at random.
 //!
 //! What runs is the pool itself, on a runtime whose time stands still and which, for loom, runs no
 //! tasks. So nothing but a wake-up can end a wait, and a lost one is a deadlock, which both
 //! checkers report. Each connection carries a mark that says whether somebody holds it.
+
+#![expect(clippy::unwrap_used, reason = "this module is a test")]
 
 use std::convert::Infallible;
 use std::future::{Future, Pending, pending};

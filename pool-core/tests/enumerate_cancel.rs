@@ -1,5 +1,6 @@
-//! Leaving an acquire after each possible poll, in each stage, whatever the stage does: nothing is
-//! lost, and the whole pool can be lent afterwards.
+//! Leaving an acquire after each possible poll, in each stage, loses nothing.
+//!
+//! Whatever the stage does, the whole pool can be lent afterwards.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 

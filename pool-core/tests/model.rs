@@ -1,5 +1,7 @@
-//! Random operations on a pool and on a naive one: a line of waiters, and a place for each
-//! connection. After each step both agree and the books balance.
+//! Random operations on a pool and on a naive one give the same.
+//!
+//! The naive one is a line of waiters, and a place for each connection. After each step both agree
+//! and the books balance.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
@@ -305,26 +307,8 @@ impl Pair {
                 drop(held);
             }
             Op::Connect(well) => self.answer(well).await,
-            Op::Resize(target) => {
-                self.pool.resize(target).unwrap();
-                self.learn();
-                self.model.target = target;
-                let surplus = self.model.size().saturating_sub(target);
-                // Which of the idle ones go is not promised.
-                let gone: HashSet<_> = self.gone().collect();
-                let idle: Vec<_> = self.model.idle.iter().copied().collect();
-                let closed: Vec<_> = idle.into_iter().filter(|id| gone.contains(id)).collect();
-                assert_eq!(closed.len(), surplus.min(self.model.idle.len()));
-                closed.into_iter().for_each(|id| self.model.close(id));
-                self.model.serve();
-            }
-            Op::Clear => {
-                self.pool.clear();
-                self.learn();
-                self.model.generation += 1;
-                let idle: Vec<_> = self.model.idle.iter().copied().collect();
-                idle.into_iter().for_each(|id| self.model.close(id));
-            }
+            Op::Resize(target) => self.resize(target),
+            Op::Clear => self.clear(),
             Op::Suspend => {
                 self.pool.suspend();
                 self.model.suspended = true;
@@ -342,6 +326,28 @@ impl Pair {
         }
         settle().await;
         self.check();
+    }
+
+    fn resize(&mut self, target: usize) {
+        self.pool.resize(target).unwrap();
+        self.learn();
+        self.model.target = target;
+        let surplus = self.model.size().saturating_sub(target);
+        // Which of the idle ones go is not promised.
+        let gone: HashSet<_> = self.gone().collect();
+        let idle: Vec<_> = self.model.idle.iter().copied().collect();
+        let closed: Vec<_> = idle.into_iter().filter(|id| gone.contains(id)).collect();
+        assert_eq!(closed.len(), surplus.min(self.model.idle.len()));
+        closed.into_iter().for_each(|id| self.model.close(id));
+        self.model.serve();
+    }
+
+    fn clear(&mut self) {
+        self.pool.clear();
+        self.learn();
+        self.model.generation += 1;
+        let idle: Vec<_> = self.model.idle.iter().copied().collect();
+        idle.into_iter().for_each(|id| self.model.close(id));
     }
 
     async fn get(&mut self) {
