@@ -1,6 +1,9 @@
 //! What happens when the server fails while connections are opened.
 
-#![expect(clippy::disallowed_methods, reason = "time is paused: a sleep is a step of the clock")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "time is paused: a sleep is a step of the clock"
+)]
 
 use std::time::Duration;
 

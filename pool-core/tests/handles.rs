@@ -1,5 +1,7 @@
-//! What a pool's handle can do beside lending: add, detach, dedicated connections, retain, clear,
-//! suspend, reconfigure, weak handles and boxed managers.
+//! What a pool's handle can do beside lending.
+//!
+//! Add, detach, dedicated connections, retain, clear, suspend, reconfigure, weak handles and boxed
+//! managers.
 
 mod support;
 

@@ -1,6 +1,9 @@
 //! Sizes, ages and ends.
 
-#![expect(clippy::disallowed_methods, reason = "time is paused: a sleep is a step of the clock")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "time is paused: a sleep is a step of the clock"
+)]
 
 use std::time::Duration;
 

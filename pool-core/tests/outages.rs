@@ -1,5 +1,6 @@
-//! The fault table of the contract, as far as the pool alone can keep it: what callers see while
-//! the server fails under them.
+//! The fault table of the contract, as far as the pool alone can keep it.
+//!
+//! What callers see while the server fails under them.
 
 mod support;
 
