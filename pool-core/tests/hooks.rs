@@ -13,45 +13,46 @@ use pool_core::{
 };
 use support::{Recorder, ms, pass, pool_with, settle, take};
 
+/// Uses the pool, from within a callback.
+#[derive(Clone, Default)]
+struct Reentrant(
+    Arc<OnceLock<WeakPool<Scripted>>>,
+    Arc<Mutex<BTreeSet<&'static str>>>,
+);
+
+impl Reentrant {
+    fn enter(&self, who: &'static str) {
+        let Some(pool) = self.0.get().and_then(WeakPool::upgrade) else {
+            return;
+        };
+        self.1.lock().unwrap().insert(who);
+        pool.state();
+        pool.statistics();
+        pool.config();
+        // Not from a checkout or return, which an acquire would cause again without end.
+        if who.starts_with("on_event") || who == "on_tick" || who == "after_connect" {
+            let mut get = std::pin::pin!(pool.get_timeout(ms(1)));
+            let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+            drop(get.as_mut().poll(&mut cx));
+            drop(pool.try_get());
+        }
+    }
+}
+
+impl Observer for Reentrant {
+    fn on_event(&self, _: u64, _: &Event) {
+        self.enter("on_event");
+    }
+
+    fn on_sample(&self, _: Sample, _: std::time::Duration) {
+        self.enter("on_sample");
+    }
+}
+
 /// Invariant 5: no lock is held when user code runs. Each callback uses the pool in every way that
 /// takes a lock; with a lock held this would never end.
 #[tokio::test(start_paused = true)]
 async fn invariant_5_every_callback_may_use_the_pool() {
-    #[derive(Clone, Default)]
-    struct Reentrant(
-        Arc<OnceLock<WeakPool<Scripted>>>,
-        Arc<Mutex<BTreeSet<&'static str>>>,
-    );
-
-    impl Reentrant {
-        fn enter(&self, who: &'static str) {
-            let Some(pool) = self.0.get().and_then(WeakPool::upgrade) else {
-                return;
-            };
-            self.1.lock().unwrap().insert(who);
-            pool.state();
-            pool.statistics();
-            pool.config();
-            // Not from a checkout or return, which an acquire would cause again without end.
-            if who.starts_with("on_event") || who == "on_tick" || who == "after_connect" {
-                let mut get = std::pin::pin!(pool.get_timeout(ms(1)));
-                let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
-                drop(get.as_mut().poll(&mut cx));
-                drop(pool.try_get());
-            }
-        }
-    }
-
-    impl Observer for Reentrant {
-        fn on_event(&self, _: u64, _: &Event) {
-            self.enter("on_event");
-        }
-
-        fn on_sample(&self, _: Sample, _: std::time::Duration) {
-            self.enter("on_sample");
-        }
-    }
-
     let reentrant = Reentrant::default();
     let [connected, checkout, returned, tick] = [(); 4].map(|()| reentrant.clone());
     let (script, pool) = pool_with(2, |b| {

@@ -16,45 +16,45 @@ use pool_core::{
 use support::{Recorder, ms, pass, pool_with, settle, take};
 use tokio::time::Instant;
 
+const SECRET: &str = "hunter2";
+
+struct Denied(String);
+
+impl fmt::Debug for Denied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for Denied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[derive(Clone, Default)]
+struct Login(Arc<AtomicU64>);
+
+impl Manager for Login {
+    type Connection = String;
+    type Error = Denied;
+
+    async fn connect(&self, context: ConnectContext) -> Result<String, Denied> {
+        self.0.fetch_add(1, SeqCst);
+        if context.id == 0 {
+            return Ok(SECRET.into());
+        }
+        Err(Denied(format!("password {SECRET} refused")))
+    }
+
+    fn classify(&self, _: &Denied) -> ErrorClass {
+        ErrorClass::Permanent
+    }
+}
+
 /// The fault: bad password. At once to everybody, tried again seldom, and the secret in no text.
 #[tokio::test(start_paused = true)]
 async fn a_bad_password_reaches_everybody_at_once_is_tried_seldom_and_shows_nowhere() {
-    const SECRET: &str = "hunter2";
-
-    struct Denied(String);
-
-    impl fmt::Debug for Denied {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str(&self.0)
-        }
-    }
-
-    impl fmt::Display for Denied {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str(&self.0)
-        }
-    }
-
-    #[derive(Clone, Default)]
-    struct Login(Arc<AtomicU64>);
-
-    impl Manager for Login {
-        type Connection = String;
-        type Error = Denied;
-
-        async fn connect(&self, context: ConnectContext) -> Result<String, Denied> {
-            self.0.fetch_add(1, SeqCst);
-            if context.id == 0 {
-                return Ok(SECRET.into());
-            }
-            Err(Denied(format!("password {SECRET} refused")))
-        }
-
-        fn classify(&self, _: &Denied) -> ErrorClass {
-            ErrorClass::Permanent
-        }
-    }
-
     let (login, recorder) = (Login::default(), Recorder::default());
     let pool = Pool::builder(login.clone())
         .max_size(4)
