@@ -62,7 +62,10 @@ async fn run(options: Options) -> io::Result<bool> {
         (Choice::Postgres, Some(url)) => {
             show(&Postgres::at(&url).await?, script, &mut screen).await?
         }
-        (Choice::Postgres, None) => show(&Postgres::start().await?, script, &mut screen).await?,
+        (Choice::Postgres, None) => {
+            screen.say("Starting PostgreSQL; where there is none, it is downloaded first.")?;
+            show(&Postgres::start().await?, script, &mut screen).await?
+        }
     };
     screen.verdict(&report)?;
     Ok(report.kept())

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use pool_postgres::{Config, Host, PgConnection, PgManager, Pool, SslMode};
 use testkit::postgres::Cluster;
@@ -60,7 +61,9 @@ impl Postgres {
             .ok_or_else(|| io::Error::other(format!("{host} has no address")))?;
         let watching = config.clone().application_name(format!("{}-audit", name()));
         let control = Pool::builder(PgManager::new(watching).map_err(io::Error::other)?)
+            .name("audit")
             .max_size(1)
+            .acquire_timeout(PATIENCE)
             .build()
             .map_err(io::Error::other)?;
         let version = ask(&control, "SELECT current_setting('server_version')").await?;
@@ -150,5 +153,7 @@ fn name() -> String {
     format!("holdfast-demo-{}", std::process::id())
 }
 
+/// For the first answer of the server.
+const PATIENCE: Duration = Duration::from_secs(5);
 const ECHO: &str = "SELECT $1::int8, pg_sleep(0.001)";
 const OPEN: &str = "SELECT count(*) FROM pg_stat_activity WHERE application_name =";

@@ -38,6 +38,16 @@ impl Screen {
         }
     }
 
+    /// Says what is about to take a while.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written.
+    pub fn say(&mut self, text: &str) -> io::Result<()> {
+        writeln!(self.out, "{text}")?;
+        self.out.flush()
+    }
+
     pub(crate) fn introduce(
         &mut self,
         server: &str,
@@ -180,7 +190,7 @@ impl Screen {
             };
             writeln!(
                 self.out,
-                "  {mark}  {:42}{}",
+                "  {mark}  {:43}{}",
                 finding.promise, finding.figures
             )?;
         }
