@@ -27,15 +27,34 @@ const SEQUENCES: usize = 20_000;
 const ROUNDS: usize = 15;
 
 fn main() -> ExitCode {
+    let mut contenders = contenders();
+    let mut rounds = vec![Vec::new(); contenders.len()];
+    for _ in 0..ROUNDS {
+        for (times, (_, contender)) in rounds.iter_mut().zip(&mut contenders) {
+            times.push(contender());
+        }
+    }
+    let medians: Vec<f64> = rounds
+        .iter_mut()
+        .map(|times| {
+            times.sort_by(f64::total_cmp);
+            times[ROUNDS / 2]
+        })
+        .collect();
+    report(&contenders, &medians);
+    ExitCode::SUCCESS
+}
+
+/// The floor, ours and the peers, in the order in which `report` expects them.
+fn contenders() -> Vec<Contender> {
     let builder = Policy::exponential(BASE, CAP).no_max_attempts();
     let full = builder.build().expect("the policy is valid");
     let equal = builder
         .jitter(Jitter::Equal)
         .build()
         .expect("the policy is valid");
-    let plus_minus = Jitter::PlusMinus(Ratio::percent(20));
     let plus_minus = builder
-        .jitter(plus_minus)
+        .jitter(Jitter::PlusMinus(Ratio::percent(20)))
         .build()
         .expect("the policy is valid");
     let factor = builder
@@ -46,8 +65,10 @@ fn main() -> ExitCode {
         .no_max_attempts()
         .build()
         .expect("it is valid");
-    let decorrelated = Policy::decorrelated(BASE, CAP).no_max_attempts();
-    let decorrelated = decorrelated.build().expect("the policy is valid");
+    let decorrelated = Policy::decorrelated(BASE, CAP)
+        .no_max_attempts()
+        .build()
+        .expect("the policy is valid");
     let backon = backon::ExponentialBuilder::default()
         .with_min_delay(BASE)
         .with_max_delay(CAP)
@@ -55,7 +76,7 @@ fn main() -> ExitCode {
         .without_max_times();
     let exponential = exponential_backoff::Backoff::new(u32::MAX, BASE, CAP);
 
-    let mut contenders: Vec<Contender> = vec![
+    vec![
         ("floor", Box::new(|| time(Floor::new))),
         ("ours, full", Box::new(move || time(|| full.delays()))),
         ("ours, equal", Box::new(move || time(|| equal.delays()))),
@@ -95,24 +116,12 @@ fn main() -> ExitCode {
             "failsafe",
             Box::new(|| time(|| failsafe::backoff::equal_jittered(Duration::from_secs(1), CAP))),
         ),
-    ];
+    ]
+}
 
-    let mut rounds = vec![Vec::new(); contenders.len()];
-    for _ in 0..ROUNDS {
-        for (times, (_, contender)) in rounds.iter_mut().zip(&mut contenders) {
-            times.push(contender());
-        }
-    }
-    let medians: Vec<f64> = rounds
-        .iter_mut()
-        .map(|times| {
-            times.sort_by(f64::total_cmp);
-            times[ROUNDS / 2]
-        })
-        .collect();
-
+fn report(contenders: &[Contender], medians: &[f64]) {
     println!("{:<22}{:>12}{:>10}", "one jittered delay", "ns", "x floor");
-    for ((name, _), median) in contenders.iter().zip(&medians) {
+    for ((name, _), median) in contenders.iter().zip(medians) {
         println!("{name:<22}{median:>12.2}{:>10.2}", median / medians[0]);
     }
     let best_peer = medians[7..].iter().copied().fold(f64::INFINITY, f64::min);
@@ -128,7 +137,6 @@ fn main() -> ExitCode {
         let verdict = if ratio <= limit { "met" } else { "MISSED" };
         println!("bar: {bar}: {ratio:.2}, {verdict}");
     }
-    ExitCode::SUCCESS
 }
 
 /// A name, and how to measure it.

@@ -1,5 +1,7 @@
-//! Draws what each strategy does into `docs/*.svg`; with `--check`, says whether the drawings are
-//! those of the code. `cargo xtask plots [--check]` runs it.
+//! Draws what each strategy does into `docs/*.svg`.
+//!
+//! With `--check`, says whether the drawings are those of the code. `cargo xtask plots [--check]`
+//! runs it.
 
 #![allow(clippy::print_stderr, reason = "a tool speaks to its user")]
 

@@ -1,5 +1,6 @@
-//! What we found in other crates by running or reading them (November 2026), and that it does not
-//! happen here. Each test names the crate.
+//! What we found in other crates does not happen here.
+//!
+//! Found by running or reading them (November 2026); each test names the crate.
 
 #![cfg(feature = "std")]
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]

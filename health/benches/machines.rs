@@ -1,5 +1,7 @@
-//! What does probing cost? `poll` of ten thousand targets beside a scan of their due times, and
-//! `Outlier::record` beside a bare counter.
+//! What does probing cost?
+//!
+//! `poll` of ten thousand targets beside a scan of their due times, and `Outlier::record` beside a
+//! bare counter.
 //!
 //! Times are criterion's. Instructions are counted by callgrind, on this very binary: each workload
 //! runs in a process of its own, once short and once long, and the difference is divided by the

@@ -320,16 +320,7 @@ pub(crate) fn drive_group(operations: &[Operation]) {
             }
             (4, _) => {
                 let Some(probe) = flights.pop() else { continue };
-                let report = report(*byte);
-                let history = members
-                    .get_mut(&probe.target)
-                    .expect("only members are probed");
-                if probe.probe.deadline() <= now {
-                    history.add(State::Down, None, false);
-                } else {
-                    history.add(report.state(), report.role().copied(), false);
-                }
-                group.on_result(probe, report, now);
+                answer(&mut group, &mut members, probe, report(*byte), now);
                 stale.push(probe);
             }
             (5, _) => {
@@ -358,15 +349,39 @@ pub(crate) fn drive_group(operations: &[Operation]) {
                 );
             }
         }
-        assert!(flights.len() <= PARALLEL as usize && group.in_flight() == flights.len());
-        let interval = Duration::from_secs(10);
-        let recent = starts
-            .iter()
-            .filter(|at| now.saturating_duration_since(**at) < interval);
-        // Two rounds touch any stretch as long as one.
-        assert!(recent.count() <= 2 * SAMPLE as usize);
+        check_bounds(&group, &flights, &starts, now);
         check_eligibility(&group, &members);
     }
+}
+
+/// A probe comes back; by its deadline it counts, whatever it says, as down.
+fn answer(
+    group: &mut Group<u32, u8>,
+    members: &mut BTreeMap<TargetId, History>,
+    probe: TargetProbe,
+    report: Report<u8>,
+    now: Instant,
+) {
+    let history = members
+        .get_mut(&probe.target)
+        .expect("only members are probed");
+    if probe.probe.deadline() <= now {
+        history.add(State::Down, None, false);
+    } else {
+        history.add(report.state(), report.role().copied(), false);
+    }
+    group.on_result(probe, report, now);
+}
+
+/// Limits in flight and per round.
+fn check_bounds(group: &Group<u32, u8>, flights: &[TargetProbe], starts: &[Instant], now: Instant) {
+    assert!(flights.len() <= PARALLEL as usize && group.in_flight() == flights.len());
+    let interval = Duration::from_secs(10);
+    let recent = starts
+        .iter()
+        .filter(|at| now.saturating_duration_since(**at) < interval);
+    // Two rounds touch any stretch as long as one.
+    assert!(recent.count() <= 2 * SAMPLE as usize);
 }
 
 fn drain(
