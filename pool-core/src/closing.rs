@@ -94,7 +94,9 @@ impl<M: Manager, R: Runtime> Core<M, R> {
             if (ledger.occupied == 0 || ledger.unattended) && !self.work.alive() {
                 return Poll::Ready(());
             }
-            ledger.drain.push(waker);
+            if !ledger.drain.iter().any(|known| known.will_wake(&waker)) {
+                ledger.drain.push(waker);
+            }
             Poll::Pending
         });
         within(&self.runtime, || Some(until), drained).await.is_ok()

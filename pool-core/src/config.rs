@@ -248,7 +248,7 @@ impl ConfigErrors {
         }])
     }
 
-    /// The violations, in the order of the fields.
+    /// The violations: those of numbers, then those of times.
     pub fn violations(&self) -> &[Violation] {
         &self.0
     }

@@ -194,7 +194,13 @@ impl<M: Manager, R: Runtime> Ticket<M, R> {
         let core = self.core.clone();
         self.tell_gate(Ok(()));
         core.set_last_error(None);
-        let entry = core.entry(self.slot, connection, context.id, context.generation);
+        // A sweep condemns what was open; what opens after it is new evidence. A clear means all.
+        let generation = if context.generation >= core.hot.cleared.load(Relaxed) {
+            core.hot.generation.load(Relaxed)
+        } else {
+            context.generation
+        };
+        let entry = core.entry(self.slot, connection, context.id, generation);
         let took = core.now().saturating_duration_since(self.started);
         core.events.sample(Sample::Stage(Stage::Connect), took);
         core.events.emit(Event::Connected {

@@ -64,6 +64,8 @@ pub(crate) struct Hot {
     check_ns: AtomicU64,
     pub(crate) max_uses: AtomicU64,
     pub(crate) generation: AtomicU64,
+    /// Generations below this were cleared, not only swept.
+    pub(crate) cleared: AtomicU64,
     /// The time at the last tick or queueing, from the pool's epoch.
     coarse_ns: AtomicU64,
     pub(crate) dead_in_a_row: AtomicU32,
@@ -87,6 +89,7 @@ impl Hot {
             check_ns: AtomicU64::new(0),
             max_uses: AtomicU64::new(0),
             generation: AtomicU64::new(0),
+            cleared: AtomicU64::new(0),
             coarse_ns: AtomicU64::new(0),
             dead_in_a_row: AtomicU32::new(0),
             silent_in_a_row: AtomicU32::new(0),
@@ -284,6 +287,9 @@ impl<M: Manager, R: Runtime> Core<M, R> {
     /// All connections opened so far are suspect: none of them is lent again.
     pub(crate) fn bump_generation(self: &Arc<Self>, reason: CloseReason) -> u64 {
         let generation = self.hot.generation.fetch_add(1, Relaxed);
+        if reason == CloseReason::Cleared {
+            self.hot.cleared.fetch_max(generation + 1, Relaxed);
+        }
         for slot in self.idle.snapshot() {
             if self.idle.claim(slot) {
                 let entry = self.slots.slot(slot).take();
