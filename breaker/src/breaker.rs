@@ -18,7 +18,7 @@ use crate::builder::Builder;
 use crate::clock::{Clock, system_now};
 use crate::config::{Config, nanos};
 use crate::event::Event;
-use crate::local::{LOCAL, Local};
+use crate::local;
 use crate::machine::{Machine, Opening};
 use crate::permit::Permit;
 use crate::rejected::Rejected;
@@ -307,19 +307,19 @@ impl Breaker {
     #[inline]
     fn succeed(&self, stamp: Stamp, now: Instant) -> bool {
         let period_end_ns = self.period_end_ns.load(Ordering::Relaxed);
-        LOCAL.with(|local| {
-            (local.knows_before(now, self.base, period_end_ns) || self.learns(now, period_end_ns))
-                && self.stripes[local.number() & (self.stripes.len() - 1)].succeed(
-                    stamp.epoch(),
-                    stamp.counted(),
-                    &local.settled,
-                )
-        })
+        if !local::knows_before(now, self.base, period_end_ns) && !self.learns(now, period_end_ns) {
+            return false;
+        }
+        let guess = local::settled();
+        let settled = self
+            .own_stripe()
+            .succeed(stamp.epoch(), stamp.counted(), guess);
+        settled.map(local::set_settled).is_some()
     }
 
     #[cold]
     fn learns(&self, now: Instant, period_end_ns: u64) -> bool {
-        LOCAL.with(|local| local.remember(self.base, period_end_ns));
+        local::remember_end(self.base, period_end_ns);
         self.since_base_ns(now) < period_end_ns
     }
 
@@ -478,7 +478,7 @@ impl Breaker {
 
     #[inline]
     fn own_stripe(&self) -> &Stripe {
-        &self.stripes[LOCAL.with(Local::number) & (self.stripes.len() - 1)]
+        &self.stripes[local::number() & (self.stripes.len() - 1)]
     }
 }
 

@@ -12,8 +12,6 @@
 //! the sums over all stripes mean something. Ends are stored with release and shutting acquires
 //! them, so whoever shuts every stripe and then adds up the starts finds the start of every end.
 
-use std::cell::Cell;
-
 use crate::sync::{
     AtomicU64,
     Ordering::{Acquire, Relaxed, Release},
@@ -67,18 +65,18 @@ impl Stripe {
         self.settled.fetch_add(ONE_END, Release);
     }
 
-    /// Counts a success of `epoch`, and the end of the call if its start was `counted`; refuses if
-    /// the machine has to be asked.
+    /// Counts a success of `epoch`, and the end of the call if its start was `counted`.
+    /// Returns what the word then holds; `None` if the machine has to be asked.
     ///
-    /// `guess` is what the word may hold and then what it holds. A right guess, which the thread
-    /// that came last can make, spares reading the word; a wrong one costs an exchange that fails.
+    /// `guess` is what the word may hold. A right one, which the thread that came last can make,
+    /// spares reading the word; a wrong one costs an exchange that fails.
     #[inline]
-    pub(crate) fn succeed(&self, epoch: u64, counted: bool, guess: &Cell<u64>) -> bool {
+    pub(crate) fn succeed(&self, epoch: u64, counted: bool, guess: u64) -> Option<u64> {
         let tag = (epoch << TAG_SHIFT) & TAG;
         let takes =
             |settled: u64| settled & (TAG | SHUT) == tag && settled & SUCCESSES != SUCCESSES;
         let step = if counted { ONE_END + 1 } else { 1 };
-        let mut settled = guess.get();
+        let mut settled = guess;
         if !takes(settled) {
             settled = self.settled.load(Relaxed);
         }
@@ -88,14 +86,11 @@ impl Stripe {
                 .settled
                 .compare_exchange(settled, new, Release, Relaxed)
             {
-                Ok(_) => {
-                    guess.set(new);
-                    return true;
-                }
+                Ok(_) => return Some(new),
                 Err(found) => settled = found,
             }
         }
-        false
+        None
     }
 
     /// Shuts the stripe; returns the successes, which are now the caller's, and the calls that have
