@@ -38,8 +38,8 @@ pub enum Admission {
 /// wait.
 ///
 /// While attempts succeed it does nothing but hold to the rate. After a failure there is one
-/// attempt at a time, the next after a delay that doubles from 10 ms to 300 ms (1 s when the
-/// server is full or the failure is permanent), of which the upper half is random ("equal
+/// attempt at a time, the next after a delay that doubles from 10 ms to 300 ms (500 ms when the
+/// server is full, 1 s when the failure is permanent), of which the upper half is random ("equal
 /// jitter"), so that many pools do not come back in step. For 30 s after the server said that it
 /// is full, attempts stay single and 200 ms apart even when they succeed.
 pub struct Pacing(Mutex<Pace>);
@@ -114,7 +114,8 @@ impl ConnectGate for Pacing {
         }
         pace.failures = pace.failures.saturating_add(1);
         let ceiling = match class {
-            ErrorClass::Overload | ErrorClass::Permanent => LONGEST,
+            ErrorClass::Permanent => LONGEST,
+            ErrorClass::Overload => LONGEST / 2,
             _ => (SHORTEST * 2u32.saturating_pow(pace.failures - 1).min(1 << 10)).min(LONG),
         };
         let delay = ceiling / 2 + pace.random.up_to(ceiling / 2);
