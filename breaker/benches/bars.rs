@@ -72,6 +72,12 @@ fn median(values: &[f64]) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
+/// One call that succeeds, dated by its caller.
+fn given(breaker: &Breaker, now: Instant) {
+    let permit = breaker.admit_at(black_box(now)).expect("closed");
+    permit.settle_at(Outcome::Success, black_box(now));
+}
+
 fn main() {
     let (flag, count) = (AtomicU64::new(1), AtomicU64::new(0));
     let now = Instant::now();
@@ -92,10 +98,6 @@ fn main() {
     for _ in 0..3 {
         let _failed = shut.call(|| Err::<(), ()>(()));
     }
-    let given = |breaker: &Breaker| {
-        let permit = breaker.admit_at(black_box(now)).expect("closed");
-        permit.settle_at(Outcome::Success, black_box(now));
-    };
 
     let mut all = Vec::new();
     enter(&mut all, ["F", "F, 2 threads"], || {
@@ -110,17 +112,17 @@ fn main() {
         &mut all,
         ["degraded off", "degraded off, 2 threads"],
         || {
-            given(&quick);
+            given(&quick, now);
         },
     );
     enter(&mut all, ["degraded on", "degraded on, 2 threads"], || {
-        given(&full);
+        given(&full, now);
     });
     enter(
         &mut all,
         ["count window", "count window, 2 threads"],
         || {
-            given(&counting);
+            given(&counting, now);
         },
     );
     enter(&mut all, ["own clock", "own clock, 2 threads"], || {
@@ -140,6 +142,12 @@ fn main() {
         },
     );
 
+    let times = measure(&all);
+    report(&all, &times);
+}
+
+/// The times of each contender. All take their turn, in another order each round.
+fn measure(all: &[Contender<'_>]) -> Vec<Vec<f64>> {
     let mut times = vec![Vec::new(); all.len()];
     for round in 0..ROUNDS {
         for turn in 0..all.len() {
@@ -147,12 +155,16 @@ fn main() {
             times[index].extend((0..TRIES).find_map(|_| all[index].round()));
         }
     }
+    times
+}
+
+fn report(all: &[Contender<'_>], times: &[Vec<f64>]) {
     let of = |name: &str| {
         let index = all.iter().position(|contender| contender.name == name);
         median(&times[index.expect("it was entered")])
     };
     println!("settings: recloser closed_len 100; ours the defaults, count window of 100 calls");
-    for (contender, times) in all.iter().zip(&times) {
+    for (contender, times) in all.iter().zip(times) {
         let (name, rounds) = (contender.name, times.len());
         println!("{name:26} {:7.1} ns, {rounds} rounds", median(times));
     }

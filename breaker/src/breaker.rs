@@ -304,7 +304,7 @@ impl Breaker {
     }
 
     /// Counts a success beside the machine, if it decides nothing.
-    #[inline]
+    #[inline(always)]
     fn succeed(&self, stamp: Stamp, now: Instant) -> bool {
         let period_end_ns = self.period_end_ns.load(Ordering::Relaxed);
         if !local::knows_before(now, self.base, period_end_ns) && !self.learns(now, period_end_ns) {
