@@ -118,7 +118,7 @@ fn shuttle(shell: &Shell) -> Result<()> {
 
 type Step = fn(&Shell) -> Result<()>;
 
-const STEPS: [(&str, Step); 11] = [
+const STEPS: [(&str, Step); 12] = [
     ("test", test::run),
     ("fmt", fmt),
     ("clippy", clippy),
@@ -126,6 +126,7 @@ const STEPS: [(&str, Step); 11] = [
     ("doc", doc),
     ("tidy", tidy::run),
     ("gen --check", generated),
+    ("ops-test", ops::test),
     ("plots --check", drawn),
     ("deny", deny),
     ("loom", loom),
