@@ -119,16 +119,17 @@ struct Alive<M: Manager, R: Runtime>(Weak<Core<M, R>>);
 impl<M: Manager, R: Runtime> Drop for Alive<M, R> {
     fn drop(&mut self) {
         let Some(core) = self.0.upgrade() else { return };
-        let (resets, tasks) = {
+        let (waker, resets, tasks) = {
             let mut todo = core.work.todo.lock();
             todo.alive = false;
             core.work.alive.store(false, Relaxed);
-            todo.waker = None;
             (
+                todo.waker.take(),
                 std::mem::take(&mut todo.resets),
                 std::mem::take(&mut todo.tasks),
             )
         };
+        drop(waker);
         for mut lease in resets {
             lease.end_work();
         }
