@@ -311,8 +311,8 @@ mod tests {
             for op in ops {
                 let all = line.len() + served.len();
                 let pick = |n: usize| {
-                    let ids = line.iter().map(|(id, _)| id).chain(&served);
-                    *ids.skip(n % all).next().expect("there is one")
+                    let mut ids = line.iter().map(|(id, _)| id).chain(&served);
+                    *ids.nth(n % all).expect("there is one")
                 };
                 match op {
                     Op::Join { first } => {
