@@ -51,7 +51,7 @@ fn holds_path(line: &str, place: &str) -> bool {
 }
 
 const NOTES: [&str; 4] = ["TODO", "FIXME", "XXX", "HACK"];
-const PLACES: [&str; 4] = ["/work/", "/root/", "/home/", "/Users/"];
+const PLACES: [&str; 4] = ["/workspace/", "/root/", "/home/", "/Users/"];
 
 #[cfg(test)]
 mod tests {
@@ -93,8 +93,8 @@ mod tests {
 
     #[test]
     fn paths_of_one_machine_are_found() {
-        assert_eq!(find("a.md", "see `/work/a`\n").len(), 1);
+        assert_eq!(find("a.md", "see `/workspace/a`\n").len(), 1);
         assert_eq!(find("a.sh", "cd /home/me\n").len(), 1);
-        assert!(find("a.md", "see docs/work/a and host:8080/home/x\n").is_empty());
+        assert!(find("a.md", "see docs/workspace/a and host:8080/home/x\n").is_empty());
     }
 }
