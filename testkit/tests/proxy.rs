@@ -230,6 +230,22 @@ async fn half_close_ends_one_direction_alone() {
 }
 
 #[tokio::test]
+async fn strand_silences_those_who_are_there_for_ever_and_nobody_else() {
+    let (server, proxy) = rig().await;
+    let mut old = Client::connect(proxy.address()).await.unwrap();
+    old.ping().await.unwrap();
+    proxy.strand();
+    let mut new = Client::connect(proxy.address()).await.unwrap();
+    new.ping().await.unwrap();
+    assert!(timeout(WHILE, old.ping()).await.is_err());
+    proxy.heal().await.unwrap();
+    assert!(timeout(WHILE, old.ping()).await.is_err());
+    new.ping().await.unwrap();
+    proxy.reset_all().await;
+    gone(&server).await;
+}
+
+#[tokio::test]
 async fn redirect_leads_new_connections_elsewhere() {
     let (first, proxy) = rig().await;
     let second = Server::start().await.unwrap();

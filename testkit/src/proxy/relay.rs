@@ -48,6 +48,7 @@ impl Proxy {
             admission: watch::Sender::default(),
             up: watch::Sender::default(),
             down: watch::Sender::default(),
+            stranded: watch::Sender::new(0),
             accepted: AtomicU64::new(0),
             bytes_up: AtomicU64::new(0),
             bytes_down: AtomicU64::new(0),
@@ -89,6 +90,13 @@ impl Proxy {
     pub fn set_both(&self, fault: Fault) {
         self.set(Direction::Up, fault);
         self.set(Direction::Down, fault);
+    }
+
+    /// Lets every connection that exists hear nothing for ever, while new ones pass: what is left
+    /// when a peer or a firewall has forgotten them. Only [`Proxy::reset_all`] ends it.
+    pub fn strand(&self) {
+        let accepted = self.route.accepted.load(Ordering::Relaxed);
+        self.route.stranded.send_replace(accepted);
     }
 
     /// Leads new connections to another server, as a changed address does.
@@ -135,6 +143,8 @@ struct Route {
     admission: watch::Sender<Admission>,
     up: watch::Sender<Fault>,
     down: watch::Sender<Fault>,
+    /// Connections with a lower number are.
+    stranded: watch::Sender<u64>,
     accepted: AtomicU64,
     bytes_up: AtomicU64,
     bytes_down: AtomicU64,
@@ -168,7 +178,14 @@ impl Route {
             chance(1),
             &self.bytes_down,
         );
-        tokio::try_join!(up, down)?;
+        let mut stranded = self.stranded.subscribe();
+        let silence = async {
+            let _ = stranded.wait_for(|first| number < *first).await;
+        };
+        tokio::select! {
+            moved = async { tokio::try_join!(up, down) } => drop(moved?),
+            () = silence => std::future::pending().await,
+        }
         client.close();
         server.close();
         Ok(())
