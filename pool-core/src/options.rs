@@ -1,5 +1,6 @@
 //! What one acquire may ask for.
 
+use std::panic::Location;
 use std::time::{Duration, Instant};
 
 use crate::Check;
@@ -22,6 +23,7 @@ pub struct GetOptions {
     pub(crate) validate_timeout: Option<Duration>,
     pub(crate) reset_timeout: Option<Duration>,
     pub(crate) check: Option<Check>,
+    pub(crate) site: Option<&'static Location<'static>>,
 }
 
 impl GetOptions {
@@ -32,6 +34,7 @@ impl GetOptions {
         validate_timeout: None,
         reset_timeout: None,
         check: None,
+        site: None,
     };
 
     /// Asks for nothing special.
@@ -78,6 +81,13 @@ impl GetOptions {
     /// When to check the connection, in place of the pool's setting.
     pub fn check(mut self, check: Check) -> Self {
         self.check = Some(check);
+        self
+    }
+
+    /// The place that reports of leaks and nested acquires name, in place of the caller; for those
+    /// who acquire on behalf of others.
+    pub fn site(mut self, site: &'static Location<'static>) -> Self {
+        self.site = Some(site);
         self
     }
 }

@@ -94,7 +94,8 @@ impl<M: Manager, R: Runtime> Pool<M, R> {
         &self,
         options: GetOptions,
     ) -> impl Future<Output = Result<Pooled<M, R>, Error<M::Error>>> + Send {
-        let (core, site) = (self.core(), Location::caller());
+        let (core, caller) = (self.core(), Location::caller());
+        let site = options.site.unwrap_or(caller);
         async move {
             match core.try_acquire(&options, site) {
                 Ok(pooled) => Ok(pooled),
@@ -117,6 +118,14 @@ impl<M: Manager, R: Runtime> Pool<M, R> {
     #[track_caller]
     pub fn try_get(&self) -> Option<Pooled<M, R>> {
         self.core().try_acquire(&DEFAULT, Location::caller()).ok()
+    }
+
+    /// [`try_get`](Self::try_get) under options of this call.
+    #[track_caller]
+    pub fn try_get_with(&self, options: &GetOptions) -> Option<Pooled<M, R>> {
+        let caller = Location::caller();
+        let site = options.site.unwrap_or(caller);
+        self.core().try_acquire(options, site).ok()
     }
 
     /// Lends a connection to a thread that is on no runtime, and blocks it until `deadline` at the
