@@ -1,0 +1,107 @@
+//! Moving averages of what a node's calls came to.
+
+use std::time::Duration;
+
+use super::board::Counts;
+
+/// What the calls and probes of one node have shown.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Evidence {
+    /// The share of failures, in [0, 1].
+    pub(super) error: f64,
+    pub(super) latency_ns: Option<f64>,
+    /// What a probe takes.
+    pub(super) probe_ns: Option<f64>,
+}
+
+impl Evidence {
+    /// Takes what was counted between two ticks. Which came first is not known: it is as if each
+    /// result had been so much of a failure as all were together.
+    pub(super) fn on_counts(&mut self, counts: Counts) {
+        let results = f64::from(counts.successes) + f64::from(counts.failures);
+        if results > 0.0 {
+            let share = f64::from(counts.failures) / results;
+            self.error = blend(self.error, share, ERROR_SHARE, results);
+        }
+        if counts.measured > 0 {
+            let measured = f64::from(counts.measured);
+            let mean = counts.took_ns as f64 / measured;
+            let latency_ns = self.latency_ns.unwrap_or(mean);
+            self.latency_ns = Some(blend(latency_ns, mean, LATENCY_SHARE, measured));
+        }
+    }
+
+    /// A probe has succeeded.
+    pub(super) fn on_probe(&mut self, took: Duration) {
+        let took_ns = took.as_nanos() as f64;
+        let probe_ns = self.probe_ns.unwrap_or(took_ns);
+        self.probe_ns = Some(blend(probe_ns, took_ns, PROBE_SHARE, 1.0));
+    }
+
+    /// Nothing was heard for `silence`: the memory fades, towards what is usual.
+    pub(super) fn fade(&mut self, silence: Duration, usual_ns: f64) {
+        let kept = (-silence.as_secs_f64() / MEMORY.as_secs_f64()).exp();
+        self.error *= kept;
+        if let Some(latency_ns) = &mut self.latency_ns {
+            *latency_ns = usual_ns + (*latency_ns - usual_ns) * kept;
+        }
+    }
+
+    /// How much dearer a call is than at a node of the usual latency that never fails; 1 within the
+    /// dead band, lest noise decide where all calls go.
+    pub(super) fn price(&self, usual_ns: Option<f64>) -> f64 {
+        let ratio = self.ratio(usual_ns);
+        let ratio = if ratio < 1.0 / DEAD_BAND {
+            ratio * DEAD_BAND
+        } else if ratio > DEAD_BAND {
+            ratio / DEAD_BAND
+        } else {
+            1.0
+        };
+        // Fast failures look like speed.
+        let ratio = if self.error > DOUBTFUL {
+            ratio.max(1.0)
+        } else {
+            ratio
+        };
+        let success = (1.0 - self.error).max(LEAST_SUCCESS);
+        (ratio / success.powi(3)).clamp(LEAST_PRICE, MOST_PRICE)
+    }
+
+    /// The latency in relation to the usual one.
+    pub(super) fn ratio(&self, usual_ns: Option<f64>) -> f64 {
+        match (self.latency_ns, usual_ns) {
+            (Some(latency_ns), Some(usual_ns)) => latency_ns.max(1.0) / usual_ns.max(1.0),
+            _ => 1.0,
+        }
+    }
+}
+
+/// A moving average after `count` samples of the same `value`.
+fn blend(average: f64, value: f64, share: f64, count: f64) -> f64 {
+    value + (average - value) * (1.0 - share).powf(count)
+}
+
+/// The lower median; `None` of none.
+pub(super) fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let mut values: Vec<_> = values.collect();
+    values.sort_unstable_by(f64::total_cmp);
+    let middle = values.len().checked_sub(1)? / 2;
+    Some(values[middle])
+}
+
+/// What one result is worth in the share of failures.
+const ERROR_SHARE: f64 = 0.1;
+/// What one call is worth in the latency.
+const LATENCY_SHARE: f64 = 1.0 / 8.0;
+/// What one probe is worth in the latency of probes.
+const PROBE_SHARE: f64 = 0.5;
+/// From this share of failures on, a low latency is no merit.
+const DOUBTFUL: f64 = 0.05;
+/// Latencies that differ by less count as equal.
+const DEAD_BAND: f64 = 1.25;
+const LEAST_SUCCESS: f64 = 1e-3;
+const LEAST_PRICE: f64 = 1e-6;
+const MOST_PRICE: f64 = 1e12;
+/// How long what was heard last is believed.
+const MEMORY: Duration = Duration::from_secs(10);

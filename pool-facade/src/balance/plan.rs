@@ -1,0 +1,144 @@
+//! Which nodes are candidates for reads and for writes: tiers, priorities and panic.
+//!
+//! Tiers come from roles and are strict: a read goes to the primary only when no replica serves.
+//! Priorities share: a priority is trusted with 1.4 times its serving share, and what is beyond
+//! that spills over to the next. Where all together are not enough, health is ignored in those of
+//! which less than the panic threshold serves.
+
+use super::node::{Access, PRIORITIES, Role, TIERS};
+
+/// A node as the plan sees it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Member {
+    pub(super) index: u8,
+    pub(super) role: Role,
+    pub(super) priority: u8,
+    pub(super) serves: bool,
+}
+
+/// Candidates, and the share of calls that comes to them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Lane {
+    pub(super) nodes: u64,
+    /// A call whose random number of 32 bits is below comes here, unless it went to an earlier lane.
+    pub(super) upto: u64,
+}
+
+/// The lanes of one kind of access, best first. Those that no random number leads to are for when
+/// the others are excluded; the last holds all that is left, serving or not.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Plan {
+    lanes: [Lane; LANES],
+    used: usize,
+}
+
+impl Plan {
+    pub(super) fn new(access: Access, members: &[Member], panic_percent: u8) -> Self {
+        let mut plan = Self {
+            lanes: [Lane::default(); LANES],
+            used: 0,
+        };
+        let active = (0..TIERS).find(|tier| {
+            let mut members = members
+                .iter()
+                .filter(|it| it.role.tier(access) == Some(*tier));
+            members.any(|it| it.serves)
+        });
+        for tier in active.unwrap_or(0)..TIERS {
+            let mut levels = [Level::default(); PRIORITIES as usize];
+            for member in members
+                .iter()
+                .filter(|it| it.role.tier(access) == Some(tier))
+            {
+                levels[usize::from(member.priority)].add(member);
+            }
+            plan.share(&levels, active == Some(tier), panic_percent);
+        }
+        let rest = members.iter().filter(|it| it.role.tier(access).is_some());
+        plan.push_rest(rest);
+        plan
+    }
+
+    pub(super) const fn lanes(&self) -> &[Lane; LANES] {
+        &self.lanes
+    }
+
+    /// Adds a tier's lanes; only those of the active tier get a share.
+    fn share(&mut self, levels: &[Level; PRIORITIES as usize], active: bool, panic_percent: u8) {
+        let sum: f64 = levels.iter().map(Level::trusted).sum();
+        let panics = |level: &Level| {
+            let serving = level.serving_count * 100;
+            active && sum < 1.0 && serving < level.count * u32::from(panic_percent)
+        };
+        let mut given = 0.0;
+        for level in levels {
+            if active {
+                given += level.trusted() / sum.min(1.0);
+            }
+            // The last bit of rounding must not send anybody beyond the last lane.
+            let full = given > 1.0 - 1e-9;
+            let upto = if full {
+                WHOLE
+            } else {
+                (given * WHOLE as f64) as u64
+            };
+            let nodes = if panics(level) {
+                level.everyone
+            } else {
+                level.serving
+            };
+            self.push(Lane { nodes, upto });
+        }
+    }
+
+    fn push_rest<'a>(&mut self, members: impl Iterator<Item = &'a Member>) {
+        let placed = self.lanes.iter().fold(0, |all, lane| all | lane.nodes);
+        let all = members.fold(0, |all, member| all | 1 << member.index);
+        self.push(Lane {
+            nodes: all & !placed,
+            upto: 0,
+        });
+    }
+
+    fn push(&mut self, lane: Lane) {
+        if lane.nodes != 0 {
+            self.lanes[self.used] = lane;
+            self.used += 1;
+        }
+    }
+}
+
+/// The nodes of one priority within a tier.
+#[derive(Debug, Clone, Copy, Default)]
+struct Level {
+    serving: u64,
+    everyone: u64,
+    serving_count: u32,
+    count: u32,
+}
+
+impl Level {
+    fn add(&mut self, member: &Member) {
+        self.everyone |= 1 << member.index;
+        self.count += 1;
+        if member.serves {
+            self.serving |= 1 << member.index;
+            self.serving_count += 1;
+        }
+    }
+
+    /// The share of all calls that those who serve are enough for.
+    fn trusted(&self) -> f64 {
+        if self.count == 0 {
+            return 0.0;
+        }
+        (OVERPROVISION * f64::from(self.serving_count) / f64::from(self.count)).min(1.0)
+    }
+}
+
+/// One lane for each priority in each tier, and one for the rest.
+pub(super) const LANES: usize = (TIERS * PRIORITIES) as usize + 1;
+/// All of 32 bits.
+const WHOLE: u64 = 1 << 32;
+/// How much more than its share of the calls a node is taken to be able to serve.
+const OVERPROVISION: f64 = 1.4;

@@ -1,0 +1,279 @@
+//! One node as the balancer judges it: its standing, when that may change, when it is probed.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use super::board::{Counts, Price};
+use super::evidence::Evidence;
+use super::node::{Node, NodeId};
+use super::policy::Policy;
+use super::{NodeView, Standing};
+
+/// A probe that came back without success, or not at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "there is nothing more to say")]
+pub struct ProbeFailed;
+
+impl fmt::Display for ProbeFailed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the probe failed")
+    }
+}
+
+impl std::error::Error for ProbeFailed {}
+
+#[derive(Debug)]
+pub(super) struct Record {
+    pub(super) id: NodeId,
+    pub(super) node: Node,
+    pub(super) standing: Standing,
+    pub(super) evidence: Evidence,
+    /// The total that the board had counted at the last tick.
+    pub(super) successes: u32,
+    /// What the health check says.
+    believed: bool,
+    succeeded_at: Option<Instant>,
+    heard_at: Instant,
+    changed_at: Option<Instant>,
+    improved_at: Option<Instant>,
+    damping: Duration,
+    ramp_from: Instant,
+    probe: Probe,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Probe {
+    Due(Instant),
+    /// Since when.
+    UnderWay(Instant),
+}
+
+impl Record {
+    pub(super) fn new(id: NodeId, node: Node, policy: &Policy, now: Instant) -> Self {
+        Self {
+            id,
+            node,
+            standing: Standing::Good,
+            evidence: Evidence::default(),
+            successes: 0,
+            believed: true,
+            succeeded_at: None,
+            heard_at: now,
+            changed_at: None,
+            improved_at: None,
+            damping: policy.damping,
+            ramp_from: now,
+            probe: Probe::Due(now),
+        }
+    }
+
+    pub(super) fn on_counts(&mut self, counts: Counts, now: Instant) {
+        if counts.successes > 0 {
+            self.succeeded_at = Some(now);
+        }
+        if counts.successes > 0 || counts.failures > 0 {
+            self.heard_at = now;
+        }
+        self.evidence.on_counts(counts);
+    }
+
+    pub(super) fn on_belief(&mut self, serves: bool) {
+        self.believed = serves;
+    }
+
+    /// Takes the result of a probe. `usual` is what probes and calls take elsewhere.
+    pub(super) fn on_probe(
+        &mut self,
+        result: Result<Duration, ProbeFailed>,
+        usual: &Usual,
+        policy: &Policy,
+        now: Instant,
+    ) {
+        if let Probe::UnderWay(since) = self.probe {
+            self.probe = Probe::Due((since + policy.probe_interval).max(now));
+        }
+        // Of a node in good standing real calls tell more.
+        let judged = self.standing != Standing::Good;
+        match result {
+            Ok(took) => {
+                self.evidence.on_probe(took);
+                if judged {
+                    self.heard_at = now;
+                    self.evidence.error /= 2.0;
+                }
+                // Within the damping window the calls that changed the standing are believed.
+                if let (Some(call_ns), Some(probe_ns), true) = (
+                    usual.call_ns,
+                    usual.probe_ns,
+                    judged && self.is_settled(now),
+                ) {
+                    let ratio = took.as_nanos() as f64 / probe_ns.max(1.0);
+                    self.evidence.latency_ns = Some(call_ns * ratio);
+                }
+            }
+            Err(ProbeFailed) if judged => {
+                self.heard_at = now;
+                self.evidence.error = (1.0 + self.evidence.error) / 2.0;
+            }
+            Err(ProbeFailed) => {}
+        }
+    }
+
+    /// What was not heard of lately is half forgotten; but silence brings nobody back.
+    pub(super) fn fade(&mut self, since: Duration, usual_ns: Option<f64>, now: Instant) {
+        if self.standing.serves() && self.heard_at < now {
+            let latency_ns = self.evidence.latency_ns.unwrap_or_default();
+            self.evidence.fade(since, usual_ns.unwrap_or(latency_ns));
+        }
+    }
+
+    /// Changes the standing if it is time to, and says what it was.
+    pub(super) fn judge(
+        &mut self,
+        usual_ns: Option<f64>,
+        policy: &Policy,
+        now: Instant,
+    ) -> Option<Standing> {
+        if !self.is_settled(now) {
+            return None;
+        }
+        let to = self.verdict(usual_ns, now);
+        if to == self.standing {
+            return None;
+        }
+        let from = std::mem::replace(&mut self.standing, to);
+        self.changed_at = Some(now);
+        if rank(to) < rank(from) {
+            self.improved_at = Some(now);
+        } else {
+            let relapse = |at| now.saturating_duration_since(at) < RELAPSE.max(self.damping * 2);
+            self.damping = if self.improved_at.is_some_and(relapse) {
+                (self.damping * 2).min(policy.longest_damping)
+            } else {
+                policy.damping
+            };
+        }
+        if to == Standing::Down {
+            self.evidence.error = self.evidence.error.max(DOWN_ERROR);
+        }
+        if to.serves() && !from.serves() {
+            self.ramp_from = now;
+        }
+        if from == Standing::Good && !matches!(self.probe, Probe::UnderWay(_)) {
+            self.probe = Probe::Due(now + policy.probe_interval);
+        }
+        Some(from)
+    }
+
+    /// Whether the node is to be probed now; if so, it is on its way.
+    pub(super) fn poll_probe(&mut self, policy: &Policy, now: Instant) -> bool {
+        let due = match self.probe {
+            Probe::Due(at) => at <= now,
+            // One that is lost does not end probing.
+            Probe::UnderWay(since) => {
+                now.saturating_duration_since(since) >= LOST.max(policy.probe_interval)
+            }
+        };
+        let starts = due && self.standing != Standing::Good;
+        if starts {
+            self.probe = Probe::UnderWay(now);
+        }
+        starts
+    }
+
+    pub(super) fn price(&self, usual_ns: Option<f64>, policy: &Policy, now: Instant) -> Price {
+        let price = self.evidence.price(usual_ns);
+        let weight = self.weight(policy, now);
+        Price {
+            slope: (price / weight) as f32,
+            jitter: (price.min(1.0) / weight) as f32,
+        }
+    }
+
+    pub(super) fn view(&self, in_flight: u32, policy: &Policy, now: Instant) -> NodeView {
+        let latency_ns = self.evidence.latency_ns;
+        NodeView {
+            id: self.id,
+            standing: self.standing,
+            role: self.node.role,
+            in_flight,
+            error_rate: self.evidence.error,
+            latency: latency_ns.map(|ns| Duration::from_nanos(ns as u64)),
+            weight: self.weight(policy, now) as f32,
+            damping: self.damping,
+        }
+    }
+
+    /// The one table of standings: what the evidence says that the node is.
+    fn verdict(&self, usual_ns: Option<f64>, now: Instant) -> Standing {
+        let proven = |at| now.saturating_duration_since(at) < PROOF;
+        let disproved = self.succeeded_at.is_some_and(proven) && self.evidence.error <= FAILING;
+        let ratio = self.evidence.ratio(usual_ns);
+        let failing = if self.standing.serves() {
+            FAILING
+        } else {
+            RECOVERED
+        };
+        let slow = if self.standing == Standing::Slow {
+            FAST_AGAIN
+        } else {
+            SLOW
+        };
+        if !self.believed && !disproved {
+            Standing::Down
+        } else if self.evidence.error > failing {
+            Standing::Failing
+        } else if ratio > slow {
+            Standing::Slow
+        } else {
+            Standing::Good
+        }
+    }
+
+    /// Whether its standing may change.
+    fn is_settled(&self, now: Instant) -> bool {
+        let settled = |at| now.saturating_duration_since(at) >= self.damping;
+        self.changed_at.is_none_or(settled)
+    }
+
+    /// From a tenth to the whole within the time of the slow start.
+    fn weight(&self, policy: &Policy, now: Instant) -> f64 {
+        let passed = now.saturating_duration_since(self.ramp_from).as_secs_f64();
+        let done = (passed / policy.slow_start.as_secs_f64()).min(1.0);
+        f64::from(self.node.weight) * (FIRST_WEIGHT + (1.0 - FIRST_WEIGHT) * done)
+    }
+}
+
+/// What is usual among the nodes in the rotation.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Usual {
+    pub(super) call_ns: Option<f64>,
+    pub(super) probe_ns: Option<f64>,
+}
+
+/// From best to worst.
+const fn rank(standing: Standing) -> u8 {
+    match standing {
+        Standing::Good => 0,
+        Standing::Slow => 1,
+        Standing::Failing => 2,
+        Standing::Down => 3,
+    }
+}
+
+/// Out of the rotation above this share of failures: three in a row.
+const FAILING: f64 = 0.2;
+/// Back in at this one.
+const RECOVERED: f64 = 0.1;
+/// The least share of failures of a node that is down.
+const DOWN_ERROR: f64 = 0.5;
+/// Slow above this multiple of the usual latency, and not any more below that one.
+const SLOW: f64 = 3.0;
+const FAST_AGAIN: f64 = 1.5;
+/// How long a call that succeeded outranks a health check that says otherwise.
+const PROOF: Duration = Duration::from_secs(2);
+/// A node that gets worse so soon after it had got better has deceived its probes.
+const RELAPSE: Duration = Duration::from_secs(30);
+/// A probe without a result is given up after this long.
+const LOST: Duration = Duration::from_secs(5);
+const FIRST_WEIGHT: f64 = 0.1;
