@@ -335,7 +335,7 @@ fn no_time_may_be_zero() {
             }
         }
     }
-    assert_eq!(times, 24);
+    assert_eq!(times, 28);
     for (path, text) in [
         ("breaker.window", "10 x 0s"),
         ("breaker.open_time", "0s"),

@@ -2,8 +2,8 @@
 
 use super::setting::Setting;
 use super::{
-    BreakerConfig, BudgetConfig, Config, DegradedConfig, HalfOpenConfig, HealthConfig, RetryConfig,
-    SlowConfig,
+    BalanceConfig, BreakerConfig, BudgetConfig, Config, DegradedConfig, HalfOpenConfig,
+    HealthConfig, RetryConfig, SlowConfig,
 };
 
 /// Sees each setting in turn.
@@ -25,6 +25,7 @@ impl Config {
             pool,
             retry,
             breaker,
+            balance,
             health,
             close_grace,
         } = self;
@@ -32,6 +33,7 @@ impl Config {
         visitor.visit("close_grace", LIVE, close_grace);
         visit_retry(retry, visitor);
         visit_breaker(breaker, visitor);
+        visit_balance(balance, visitor);
         visit_health(health, visitor);
     }
 
@@ -151,6 +153,21 @@ fn visit_breaker(breaker: &mut BreakerConfig, visitor: &mut impl Visitor) {
     visitor.visit("breaker.degraded.leave", LIVE, leave);
     visitor.visit("breaker.degraded.hold", LIVE, hold);
     visitor.visit("breaker.degraded.overload", LIVE, overload);
+}
+
+fn visit_balance(balance: &mut BalanceConfig, visitor: &mut impl Visitor) {
+    let BalanceConfig {
+        probe_interval,
+        slow_start,
+        damping,
+        longest_damping,
+        panic_percent,
+    } = balance;
+    visitor.visit("balance.probe_interval", FIXED, probe_interval);
+    visitor.visit("balance.slow_start", FIXED, slow_start);
+    visitor.visit("balance.damping", FIXED, damping);
+    visitor.visit("balance.longest_damping", FIXED, longest_damping);
+    visitor.visit("balance.panic_percent", FIXED, panic_percent);
 }
 
 fn visit_health(health: &mut HealthConfig, visitor: &mut impl Visitor) {

@@ -42,7 +42,7 @@ pub use self::breaker::{BreakerConfig, DegradedConfig, HalfOpenConfig, SlowConfi
 pub use document::Document;
 pub use loaded::Loaded;
 pub use rules::{ConfigErrors, Violation};
-pub use sections::{BudgetConfig, HealthConfig, RetryConfig};
+pub use sections::{BalanceConfig, BudgetConfig, HealthConfig, RetryConfig};
 pub use sources::{Origin, Sources};
 
 use loaded::toml_value;
@@ -72,6 +72,8 @@ pub struct Config {
     pub retry: RetryConfig,
     /// Each node's breaker.
     pub breaker: BreakerConfig,
+    /// How calls are spread over nodes.
+    pub balance: BalanceConfig,
     /// How nodes are probed.
     pub health: HealthConfig,
     /// The time that lent connections have to come back when the pool shuts down. Default: 10 s.
@@ -130,6 +132,7 @@ impl Default for Config {
             pool: pool_core::Config::default(),
             retry: RetryConfig::default(),
             breaker: BreakerConfig::default(),
+            balance: BalanceConfig::default(),
             health: HealthConfig::default(),
             close_grace: Duration::from_secs(10),
         }

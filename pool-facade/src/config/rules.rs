@@ -35,6 +35,12 @@ pub(super) fn check(config: &Config) -> Vec<Violation> {
         }
     }
     check_slow_rates(config, &mut found);
+    if let Err(errors) = config.balance.policy().check() {
+        for it in errors.violations() {
+            let rule = it.rule.replace("damping", "balance.damping");
+            found.add(format!("balance.{}", it.field), &it.value, rule);
+        }
+    }
     check_health(config, &mut found);
     let place = |field: &str| texts.iter().position(|it| covers(it.path, field));
     for violation in &mut found.violations {

@@ -5,6 +5,8 @@ use std::time::Duration;
 use backoff::{Jitter, Ratio};
 use health::{MonitorPolicy, PoolThresholds};
 
+use crate::balance;
+
 /// When calls are tried again.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
@@ -58,6 +60,22 @@ pub struct HealthConfig {
     pub critical_percent: u8,
 }
 
+/// How calls are spread over nodes.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct BalanceConfig {
+    /// How often a node that is slow, failing or down is probed. Default: 1 s.
+    pub probe_interval: Duration,
+    /// How long a node that is new or back takes to its whole weight. Default: 10 s.
+    pub slow_start: Duration,
+    /// How long a node's standing is left as it is after a change, at first. Default: 1 s.
+    pub damping: Duration,
+    /// The same at most: it doubles while the node goes up and down. Default: 30 s.
+    pub longest_damping: Duration,
+    /// Below which percentage of serving nodes health is ignored. Default: 50.
+    pub panic_percent: u8,
+}
+
 impl RetryConfig {
     /// The delays as a policy.
     ///
@@ -104,6 +122,29 @@ impl HealthConfig {
     /// When the pool calls itself unwell.
     pub fn thresholds(&self) -> PoolThresholds {
         PoolThresholds::new().utilisation(self.warning_percent, self.critical_percent)
+    }
+}
+
+impl BalanceConfig {
+    /// The same as a balancer takes it.
+    pub fn policy(&self) -> balance::Policy {
+        balance::Policy::new()
+            .probe_interval(self.probe_interval)
+            .slow_start(self.slow_start)
+            .damping(self.damping, self.longest_damping)
+            .panic_percent(self.panic_percent)
+    }
+}
+
+impl Default for BalanceConfig {
+    fn default() -> Self {
+        Self {
+            probe_interval: Duration::from_secs(1),
+            slow_start: Duration::from_secs(10),
+            damping: Duration::from_secs(1),
+            longest_damping: Duration::from_secs(30),
+            panic_percent: 50,
+        }
     }
 }
 
@@ -154,6 +195,7 @@ mod tests {
         let health = HealthConfig::default();
         assert_eq!(health.monitor(), Some(MonitorPolicy::new()));
         assert_eq!(health.thresholds(), PoolThresholds::new());
+        assert_eq!(BalanceConfig::default().policy(), balance::Policy::new());
         let budget = BudgetConfig::default().build().unwrap();
         assert_eq!(
             format!("{budget:?}"),
