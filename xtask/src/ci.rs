@@ -10,7 +10,7 @@ use crate::model::Checker;
 use crate::python;
 use crate::shell::Shell;
 use crate::workspace::Workspace;
-use crate::{ops, plots, test, tidy};
+use crate::{bench, ops, plots, test, tidy};
 
 /// Runs every step and stops at the first that fails.
 #[expect(clippy::disallowed_methods, reason = "tells how long each step took")]
@@ -56,6 +56,7 @@ pub(crate) fn clippy(shell: &Shell) -> Result<()> {
         let mut clippy = Command::new("cargo");
         clippy
             .args(["clippy", "--workspace", "--all-targets"])
+            .args(bench::APART)
             .args(features);
         shell.run(clippy.args(["--", "-D", "warnings"]))?;
     }
@@ -88,6 +89,7 @@ pub(crate) fn features(shell: &Shell) -> Result<()> {
 pub(crate) fn doc(shell: &Shell) -> Result<()> {
     let mut doc = Command::new("cargo");
     doc.args(["doc", "--workspace", "--no-deps", "--all-features"]);
+    doc.args(bench::APART);
     shell.run(doc.env("RUSTDOCFLAGS", "-D warnings"))
 }
 
@@ -124,7 +126,7 @@ fn shuttle(shell: &Shell) -> Result<()> {
 
 type Step = fn(&Shell) -> Result<()>;
 
-const STEPS: [(&str, Step); 12] = [
+const STEPS: [(&str, Step); 14] = [
     ("test", test::run),
     ("fmt", fmt),
     ("clippy", clippy),
@@ -137,6 +139,8 @@ const STEPS: [(&str, Step); 12] = [
     ("deny", deny),
     ("loom", loom),
     ("shuttle", shuttle),
+    ("bench --check", bench::check),
+    ("bench --gate", bench::hold),
 ];
 
 /// The wheel is another's repack of the tool, hence the hashes; nothing of it is shipped.

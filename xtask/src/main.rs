@@ -1,6 +1,7 @@
 //! The jobs of CI and of a working day: `cargo xtask --help`.
 #![forbid(unsafe_code)]
 
+mod bench;
 mod ci;
 mod model;
 mod ops;
@@ -17,6 +18,7 @@ use std::process::{Command as Process, ExitCode};
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::bench::Bench;
 use crate::model::Checker;
 use crate::services::Action;
 use crate::shell::Shell;
@@ -33,6 +35,8 @@ struct Options {
 enum Job {
     /// Show the pool at work through faults, on an embedded server or a real PostgreSQL
     Demo(Demo),
+    /// Run ours beside the peers and write a report
+    Bench(Bench),
     /// Set up the real services and run every test of the workspace
     Test,
     /// Run what CI runs
@@ -98,6 +102,7 @@ fn main() -> ExitCode {
     let shell = Shell::default();
     let result = match &job {
         Job::Demo(options) => demo(&shell, options),
+        Job::Bench(bench) => bench::run(&shell, bench),
         Job::Test => test::run(&shell),
         Job::Ci => ci::run(),
         Job::Services { action } => services::run(&shell, *action),

@@ -4,6 +4,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
+use crate::bench;
 use crate::services::{self, Action};
 use crate::shell::Shell;
 use crate::workspace::Workspace;
@@ -15,6 +16,7 @@ pub(crate) fn run(shell: &Shell) -> Result<()> {
     let features: Vec<_> = Workspace::load(shell)?
         .packages
         .iter()
+        .filter(|package| package.name != bench::PACKAGE)
         .flat_map(|package| {
             let features = package.features.iter();
             features
@@ -24,7 +26,8 @@ pub(crate) fn run(shell: &Shell) -> Result<()> {
         })
         .collect();
     let mut cargo = Command::new("cargo");
-    cargo.args(["test", "--workspace", "--no-fail-fast", "--features"]);
+    cargo.args(["test", "--workspace", "--no-fail-fast"]);
+    cargo.args(bench::APART).arg("--features");
     shell.run(cargo.arg(features.join(",")))
 }
 

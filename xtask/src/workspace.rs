@@ -27,6 +27,7 @@ pub(crate) struct Package {
     /// The files in `tests/`, without their ending.
     pub(crate) tests: Vec<String>,
     pub(crate) has_library: bool,
+    pub(crate) has_benches: bool,
 }
 
 /// What a member depends on.
@@ -91,6 +92,7 @@ impl Package {
                 .map(|it| Ok(text(it, "name")?.to_owned()))
                 .collect::<Result<_>>()?,
             has_library: targets("lib").next().is_some(),
+            has_benches: targets("bench").next().is_some(),
         })
     }
 }

@@ -105,6 +105,7 @@ mod tests {
             features: vec![],
             tests: vec![],
             has_library: true,
+            has_benches: false,
         }
     }
 
