@@ -10,7 +10,7 @@ use crate::model::Checker;
 use crate::python;
 use crate::shell::Shell;
 use crate::workspace::Workspace;
-use crate::{bench, ops, plots, test, tidy};
+use crate::{bench, examples, ops, plots, test, tidy};
 
 /// Runs every step and stops at the first that fails.
 #[expect(clippy::disallowed_methods, reason = "tells how long each step took")]
@@ -126,8 +126,9 @@ fn shuttle(shell: &Shell) -> Result<()> {
 
 type Step = fn(&Shell) -> Result<()>;
 
-const STEPS: [(&str, Step); 14] = [
+const STEPS: [(&str, Step); 15] = [
     ("test", test::run),
+    ("examples", examples::run),
     ("fmt", fmt),
     ("clippy", clippy),
     ("features", features),

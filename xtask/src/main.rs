@@ -3,6 +3,7 @@
 
 mod bench;
 mod ci;
+mod examples;
 mod model;
 mod ops;
 mod plots;
@@ -39,6 +40,8 @@ enum Job {
     Bench(Bench),
     /// Set up the real services and run every test of the workspace
     Test,
+    /// Run every example of the libraries
+    Examples,
     /// Run what CI runs
     Ci,
     /// Keep both PostgreSQL versions running for a working day
@@ -104,6 +107,7 @@ fn main() -> ExitCode {
         Job::Demo(options) => demo(&shell, options),
         Job::Bench(bench) => bench::run(&shell, bench),
         Job::Test => test::run(&shell),
+        Job::Examples => examples::run(&shell),
         Job::Ci => ci::run(),
         Job::Services { action } => services::run(&shell, *action),
         Job::Loom { package } => Checker::Loom.run(&shell, package.as_deref()),

@@ -26,8 +26,16 @@ pub(crate) struct Package {
     pub(crate) features: Vec<String>,
     /// The files in `tests/`, without their ending.
     pub(crate) tests: Vec<String>,
+    pub(crate) examples: Vec<Example>,
     pub(crate) has_library: bool,
     pub(crate) has_benches: bool,
+}
+
+/// An example, and the features that it takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Example {
+    pub(crate) name: String,
+    pub(crate) features: Vec<String>,
 }
 
 /// What a member depends on.
@@ -91,8 +99,21 @@ impl Package {
             tests: targets("test")
                 .map(|it| Ok(text(it, "name")?.to_owned()))
                 .collect::<Result<_>>()?,
+            examples: targets("example")
+                .map(Example::read)
+                .collect::<Result<_>>()?,
             has_library: targets("lib").next().is_some(),
             has_benches: targets("bench").next().is_some(),
+        })
+    }
+}
+
+impl Example {
+    fn read(target: &Value) -> Result<Self> {
+        let features = list(target, "required-features").filter_map(Value::as_str);
+        Ok(Self {
+            name: text(target, "name")?.to_owned(),
+            features: features.map(str::to_owned).collect(),
         })
     }
 }

@@ -104,6 +104,7 @@ mod tests {
             dependencies,
             features: vec![],
             tests: vec![],
+            examples: vec![],
             has_library: true,
             has_benches: false,
         }
