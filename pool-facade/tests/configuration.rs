@@ -152,7 +152,11 @@ fn flatten(document: &Value, path: &str, settings: &mut Vec<(String, String)>) {
 
 fn settings(config: &Config) -> Vec<(String, String)> {
     let mut settings = Vec::new();
-    flatten(&serde_json::to_value(config).unwrap(), "", &mut settings);
+    flatten(
+        &serde_json::to_value(config).expect("text and numbers"),
+        "",
+        &mut settings,
+    );
     settings
 }
 
@@ -165,11 +169,12 @@ fn encode(text: &str) -> String {
 }
 
 fn document(text: &str) -> Document {
-    serde_json::from_str(text).unwrap()
+    serde_json::from_str(text).expect("the text is a document")
 }
 
 fn violations(sources: Sources) -> Vec<Violation> {
-    sources.load().unwrap_err().violations().to_vec()
+    let errors = sources.load().expect_err("a rule is broken");
+    errors.violations().to_vec()
 }
 
 proptest! {

@@ -6,7 +6,7 @@ use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, V
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::loaded::{Number, as_number};
+use super::loaded::is_number;
 use super::sources::Value;
 use super::{Config, ConfigErrors, Origin, Sources, Violation};
 
@@ -129,8 +129,7 @@ impl<'de> Visitor<'de> for Node<'_> {
     }
 
     fn visit_unit<E: serde::de::Error>(self) -> Result<(), E> {
-        self.add(Value::Nothing);
-        Ok(())
+        self.visit_str("none")
     }
 
     fn visit_none<E: serde::de::Error>(self) -> Result<(), E> {
@@ -205,10 +204,13 @@ struct Scalar<'a>(&'a str);
 
 impl Serialize for Scalar<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match as_number(self.0) {
-            Some(Number::Whole(number)) => serializer.serialize_i64(number),
-            Some(Number::Decimal(number)) => serializer.serialize_f64(number),
-            None => serializer.serialize_str(self.0),
+        let number = is_number(self.0);
+        if let Some(number) = self.0.parse().ok().filter(|_| number) {
+            serializer.serialize_i64(number)
+        } else if let Some(number) = self.0.parse().ok().filter(|_| number) {
+            serializer.serialize_f64(number)
+        } else {
+            serializer.serialize_str(self.0)
         }
     }
 }

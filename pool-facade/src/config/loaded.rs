@@ -76,7 +76,7 @@ impl fmt::Debug for Loaded {
 
 /// A number as it is, everything else in quotes.
 pub(super) fn toml_value(text: &str) -> String {
-    if as_number(text).is_some() {
+    if is_number(text) {
         return text.into();
     }
     let mut quoted = String::from('"');
@@ -91,17 +91,12 @@ pub(super) fn toml_value(text: &str) -> String {
     quoted
 }
 
-/// A text that every format can hold as a number and that comes back unchanged.
-pub(super) enum Number {
-    Whole(i64),
-    Decimal(f64),
-}
-
-pub(super) fn as_number(text: &str) -> Option<Number> {
+/// Whether this is a number that every format can hold and give back unchanged.
+pub(super) fn is_number(text: &str) -> bool {
     if text.contains('.') {
-        let number: f64 = text.parse().ok()?;
-        return (number.to_string() == text).then_some(Number::Decimal(number));
+        let number = text.parse::<f64>();
+        return number.is_ok_and(|number| number.to_string() == text);
     }
-    let number: i64 = text.parse().ok()?;
-    (number.to_string() == text).then_some(Number::Whole(number))
+    let number = text.parse::<i64>();
+    number.is_ok_and(|number| number.to_string() == text)
 }

@@ -18,11 +18,6 @@ pub(super) trait Setting: Sized {
     /// Writes the text form.
     fn print(&self) -> String;
 
-    /// The value of an explicit nothing, such as `null`.
-    fn none() -> Option<Self> {
-        None
-    }
-
     /// The time that this is, if it is one.
     fn span(&self) -> Option<Duration> {
         None
@@ -98,10 +93,6 @@ impl<T: Setting> Setting for Option<T> {
         self.as_ref().map_or_else(|| "none".into(), T::print)
     }
 
-    fn none() -> Option<Self> {
-        Some(None)
-    }
-
     fn span(&self) -> Option<Duration> {
         self.as_ref().and_then(T::span)
     }
@@ -156,10 +147,6 @@ impl Setting for Jitter {
             Self::PlusMinus(share) => share.print(),
             _ => "full".into(),
         }
-    }
-
-    fn none() -> Option<Self> {
-        Some(Self::None)
     }
 }
 
@@ -309,8 +296,6 @@ mod tests {
         refuses::<Duration>("none");
         refuses::<u32>("none");
         refuses::<Option<u32>>("");
-        assert_eq!(Option::<u32>::none(), Some(None));
-        assert_eq!(u32::none(), None);
     }
 
     #[test]

@@ -58,8 +58,6 @@ pub(super) struct Entry {
 /// What a source has for a setting.
 pub(super) enum Value {
     Text(String),
-    /// Nothing, said explicitly.
-    Nothing,
     /// Something that cannot be a setting, and what must be instead.
     Wrong(&'static str),
 }
@@ -266,7 +264,6 @@ impl Visitor for Write<'_> {
 fn read<T: Setting>(entry: &Entry, violations: &mut Vec<Violation>) -> Option<T> {
     let read = match &entry.value {
         Value::Text(text) => T::parse(text),
-        Value::Nothing => T::none().ok_or("must have a value"),
         Value::Wrong(rule) => Err(*rule),
     };
     read.map_err(|rule| violations.push(entry.violation(rule)))
@@ -304,7 +301,6 @@ impl Entry {
         let value = match &self.value {
             _ if self.path == URL => "..".into(),
             Value::Text(text) => shorten(text),
-            Value::Nothing => "none".into(),
             Value::Wrong(_) => "..".into(),
         };
         Violation {
