@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::board::Board;
-use super::evidence::median;
+use super::evidence::{Usual, median};
 use super::node::{Access, NODES, Node, NodeId, PRIORITIES, Role};
 use super::plan::{Member, Plan};
 use super::policy::{Policy, PolicyErrors};
-use super::record::{ProbeFailed, Record, Usual};
+use super::record::{ProbeFailed, Record};
 use super::{Change, NodeView, Standing, Verdict};
 
 /// Judges nodes and posts the verdicts on its [`Board`].

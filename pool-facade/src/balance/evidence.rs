@@ -31,11 +31,21 @@ impl Evidence {
         }
     }
 
-    /// A probe has succeeded.
+    /// A probe has succeeded. The mean is geometric: one lucky probe of a slow node does not make it
+    /// look quick.
     pub(super) fn on_probe(&mut self, took: Duration) {
-        let took_ns = took.as_nanos() as f64;
+        let took_ns = (took.as_nanos() as f64).max(1.0);
         let probe_ns = self.probe_ns.unwrap_or(took_ns);
-        self.probe_ns = Some(blend(probe_ns, took_ns, PROBE_SHARE, 1.0));
+        self.probe_ns = Some((probe_ns * took_ns).sqrt());
+    }
+
+    /// Takes the latency from that of the probes: as much above the usual as theirs is.
+    pub(super) fn pull(&mut self, usual: &Usual) {
+        if let (Some(own), Some(probe_ns), Some(call_ns)) =
+            (self.probe_ns, usual.probe_ns, usual.call_ns)
+        {
+            self.latency_ns = Some(call_ns * own / probe_ns);
+        }
     }
 
     /// Nothing was heard for `silence`: the memory fades, towards what is usual.
@@ -77,6 +87,13 @@ impl Evidence {
     }
 }
 
+/// What is usual among the nodes in the rotation.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Usual {
+    pub(super) call_ns: Option<f64>,
+    pub(super) probe_ns: Option<f64>,
+}
+
 /// A moving average after `count` samples of the same `value`.
 fn blend(average: f64, value: f64, share: f64, count: f64) -> f64 {
     value + (average - value) * (1.0 - share).powf(count)
@@ -94,8 +111,6 @@ pub(super) fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
 const ERROR_SHARE: f64 = 0.1;
 /// What one call is worth in the latency.
 const LATENCY_SHARE: f64 = 1.0 / 8.0;
-/// What one probe is worth in the latency of probes.
-const PROBE_SHARE: f64 = 0.5;
 /// From this share of failures on, a low latency is no merit.
 const DOUBTFUL: f64 = 0.05;
 /// Latencies that differ by less count as equal.

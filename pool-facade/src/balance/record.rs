@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use super::board::{Counts, Price};
-use super::evidence::Evidence;
+use super::evidence::{Evidence, Usual};
 use super::node::{Node, NodeId};
 use super::policy::Policy;
 use super::{NodeView, Standing};
@@ -102,13 +102,8 @@ impl Record {
                     self.evidence.error /= 2.0;
                 }
                 // Within the damping window the calls that changed the standing are believed.
-                if let (Some(call_ns), Some(probe_ns), true) = (
-                    usual.call_ns,
-                    usual.probe_ns,
-                    judged && self.is_settled(now),
-                ) {
-                    let ratio = took.as_nanos() as f64 / probe_ns.max(1.0);
-                    self.evidence.latency_ns = Some(call_ns * ratio);
+                if judged && self.is_settled(now) {
+                    self.evidence.pull(usual);
                 }
             }
             Err(ProbeFailed) if judged => {
@@ -244,13 +239,6 @@ impl Record {
     }
 }
 
-/// What is usual among the nodes in the rotation.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Usual {
-    pub(super) call_ns: Option<f64>,
-    pub(super) probe_ns: Option<f64>,
-}
-
 /// From best to worst.
 const fn rank(standing: Standing) -> u8 {
     match standing {
@@ -263,8 +251,8 @@ const fn rank(standing: Standing) -> u8 {
 
 /// Out of the rotation above this share of failures: three in a row.
 const FAILING: f64 = 0.2;
-/// Back in at this one.
-const RECOVERED: f64 = 0.1;
+/// Back in at this one: after three good probes at most.
+const RECOVERED: f64 = 0.15;
 /// The least share of failures of a node that is down.
 const DOWN_ERROR: f64 = 0.5;
 /// Slow above this multiple of the usual latency, and not any more below that one.
