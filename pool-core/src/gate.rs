@@ -1,6 +1,7 @@
 //! When an attempt to connect may start: the seam for a breaker, and the pace kept without one.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::ErrorClass;
@@ -20,6 +21,16 @@ pub trait ConnectGate: Send + Sync + 'static {
     /// How an admitted attempt ended. One that was abandoned ends as
     /// [`ErrorClass::Transient`].
     fn on_result(&self, now: Instant, result: Result<(), ErrorClass>);
+}
+
+impl<G: ConnectGate + ?Sized> ConnectGate for Arc<G> {
+    fn admit(&self, now: Instant) -> Admission {
+        (**self).admit(now)
+    }
+
+    fn on_result(&self, now: Instant, result: Result<(), ErrorClass>) {
+        (**self).on_result(now, result);
+    }
 }
 
 /// What a [`ConnectGate`] answers.

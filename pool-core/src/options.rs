@@ -60,6 +60,12 @@ impl GetOptions {
         self
     }
 
+    /// As [`deadline`](Self::deadline), unless an earlier one is set already.
+    pub fn no_later_than(mut self, deadline: Instant) -> Self {
+        self.deadline = Some(self.deadline.map_or(deadline, |own| own.min(deadline)));
+        self
+    }
+
     /// The time for waiting in the queue, in place of the pool's.
     pub fn wait_timeout(mut self, timeout: Duration) -> Self {
         self.wait_timeout = Some(timeout);

@@ -225,6 +225,13 @@ impl Drop for ScriptedConnection {
 #[non_exhaustive]
 pub struct ScriptedError(pub ErrorClass);
 
+impl ScriptedError {
+    /// The error of this class, for an operation that fails.
+    pub const fn new(class: ErrorClass) -> Self {
+        Self(class)
+    }
+}
+
 impl fmt::Display for ScriptedError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "scripted {} failure", self.0)
