@@ -5,7 +5,33 @@
 #![forbid(unsafe_code)]
 
 pub mod balance;
+mod builder;
+mod call;
 pub mod config;
+mod control;
+mod endpoint;
+mod error;
+mod gate;
+mod guard;
+mod judge;
+mod node;
+mod nodes;
+mod options;
+mod plan;
+mod pool;
+mod run;
+mod shared;
+mod state;
+mod within;
 
+pub use builder::Builder;
 pub use config::{Config, ConfigErrors};
+pub use endpoint::Endpoint;
+pub use error::{Error, ErrorKind};
+pub use guard::{Guard, Outcome, Scope};
+pub use judge::{By, ByPool, Judge, Judgement};
+pub use options::CallOptions;
+pub use pool::Pool;
 pub use pool_core;
+pub use shared::RetryStatistics;
+pub use state::{NodeState, NodeStatistics, Readiness, State, Statistics};

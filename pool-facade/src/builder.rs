@@ -1,0 +1,172 @@
+//! Assembling a pool.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+use arc_swap::ArcSwap;
+use health::PoolMonitor;
+use pool_core::Manager;
+use pool_core::runtime::{DefaultRuntime, Runtime};
+
+use crate::balance::Balancer;
+use crate::config::{Config, ConfigErrors};
+use crate::control::{Control, Part};
+use crate::endpoint::Endpoint;
+use crate::judge::Judgement;
+use crate::shared::{JudgeError, Retries, Shared};
+use crate::{Pool, State, nodes};
+
+/// Assembles a [`Pool`]. No setter panics; [`build`](Self::build) reports everything that is wrong
+/// at once.
+#[must_use = "a builder does nothing until it is built"]
+pub struct Builder<M: Manager, R: Runtime = DefaultRuntime> {
+    runtime: Option<R>,
+    name: Option<String>,
+    zone: Option<String>,
+    config: Config,
+    endpoints: Vec<Endpoint<M>>,
+    judge: Option<JudgeError<M::Error>>,
+    parts: Vec<Part>,
+}
+
+impl<M: Manager> Builder<M> {
+    pub(crate) fn new() -> Self {
+        Self {
+            runtime: default_runtime(),
+            name: None,
+            zone: None,
+            config: Config::default(),
+            endpoints: Vec::new(),
+            judge: None,
+            parts: Vec::new(),
+        }
+    }
+}
+
+impl<M: Manager, R: Runtime> Builder<M, R> {
+    /// Sets the runtime that the pool lives on, in place of tokio.
+    pub fn runtime<S: Runtime>(self, runtime: S) -> Builder<M, S> {
+        Builder {
+            runtime: Some(runtime),
+            name: self.name,
+            zone: self.zone,
+            config: self.config,
+            endpoints: self.endpoints,
+            judge: self.judge,
+            parts: self.parts,
+        }
+    }
+
+    /// Adds a node that takes everything; see [`Endpoint`].
+    pub fn node(self, name: impl Into<String>, manager: M) -> Self {
+        self.endpoint(Endpoint::new(name, manager))
+    }
+
+    /// Adds a node.
+    pub fn endpoint(mut self, endpoint: Endpoint<M>) -> Self {
+        self.endpoints.push(endpoint);
+        self
+    }
+
+    /// Sets the name in errors, events and metrics, in place of the configuration's.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Sets where the caller stands; nodes of the same zone come first. Default: all do.
+    pub fn zone(mut self, zone: impl Into<String>) -> Self {
+        self.zone = Some(zone.into());
+        self
+    }
+
+    /// Takes over all settings at once.
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Changes some settings.
+    pub fn configure(mut self, change: impl FnOnce(&mut Config)) -> Self {
+        change(&mut self.config);
+        self
+    }
+
+    /// Sets the most connections to each node.
+    pub fn max_size(mut self, max_size: usize) -> Self {
+        self.config.pool.max_size = max_size;
+        self
+    }
+
+    /// Sets how errors are judged, in place of [`Manager::classify`].
+    pub fn judge(mut self, judge: impl Fn(&M::Error) -> Judgement + Send + Sync + 'static) -> Self {
+        self.judge = Some(Box::new(judge));
+        self
+    }
+
+    /// Plugs in what runs with each tick, every 200 ms while the pool is used. It must not block.
+    /// A panic is counted and told, and costs that run alone.
+    pub fn on_tick(
+        mut self,
+        name: impl Into<String>,
+        run: impl FnMut(Instant, &State) + Send + 'static,
+    ) -> Self {
+        self.parts.push(Part {
+            name: name.into(),
+            run: Box::new(run),
+        });
+        self
+    }
+
+    /// Makes the pool without connecting; the first call does.
+    ///
+    /// # Errors
+    ///
+    /// All rules that the configuration breaks; no nodes, two of one name, or no runtime.
+    pub fn build(self) -> Result<Pool<M, R>, ConfigErrors> {
+        self.config.validate()?;
+        let none = |what: &str, rule: &str| Err(nodes::violation(what, rule));
+        if self.endpoints.is_empty() {
+            return none("none", "must be given, at least one");
+        }
+        let Some(runtime) = self.runtime else {
+            return none(
+                "runtime",
+                "must be set when the `tokio` feature of pool-core is off",
+            );
+        };
+        let balancer = Balancer::new(self.config.balance.policy()).expect("it was checked");
+        let monitor = PoolMonitor::new(self.config.health.thresholds()).expect("it was checked");
+        let name = self.name.unwrap_or_else(|| self.config.pool.name.clone());
+        let shared = Arc::new(Shared {
+            name: name.into(),
+            zone: self.zone,
+            runtime,
+            plan: ArcSwap::from_pointee(nodes::plan(&self.config)),
+            board: balancer.board().clone(),
+            judge: self.judge,
+            retries: Retries::default(),
+            control: Control::new(balancer, self.config, monitor, self.parts),
+            closed: AtomicBool::new(false),
+        });
+        for endpoint in self.endpoints {
+            shared.add(endpoint)?;
+        }
+        Ok(Pool::new(shared))
+    }
+}
+
+impl<M: Manager, R: Runtime> fmt::Debug for Builder<M, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("config", &self.config)
+            .field("endpoints", &self.endpoints)
+            .finish_non_exhaustive()
+    }
+}
+
+fn default_runtime() -> Option<DefaultRuntime> {
+    Some(pool_core::runtime::Tokio::default())
+}

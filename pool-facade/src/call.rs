@@ -1,0 +1,356 @@
+//! One call on its way to a connection: which nodes it has asked, and whether it may try again.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::time::Instant;
+
+use backoff::{Admission, Hint, Rng, Session, SplitMix64, Stop};
+use breaker::Rejected;
+use pool_core::runtime::Runtime;
+use pool_core::{ErrorKind, GetOptions, Manager, Pooled};
+
+use crate::balance::{Access, Board, Flight, NodeSet, Outcome, Request};
+use crate::error::{Cause, Report};
+use crate::judge::Judgement;
+use crate::node::{Node, Tagged, Vital};
+use crate::plan::Plan;
+use crate::shared::Shared;
+use crate::{CallOptions, Error};
+
+/// A call.
+pub(crate) struct Call<'a, M: Manager, R: Runtime> {
+    shared: &'a Shared<M, R>,
+    acquire: GetOptions,
+    access: Access,
+    idempotent: bool,
+    max_attempts: Option<u32>,
+    pub(crate) deadline: Option<Instant>,
+    /// How often the operation was begun.
+    pub(crate) attempts: u32,
+    /// Nodes that have refused this call.
+    refused: NodeSet,
+    /// Where the operation failed last: another node is better.
+    avoided: Option<Arc<Vital<M>>>,
+    refusal: Option<Refusal<M>>,
+    session: Option<Session<SplitMix64>>,
+}
+
+/// A connection, and its node's count of it where nodes are balanced.
+pub(crate) type Leased<'a, M, R> = (Pooled<Tagged<M>, R>, Option<Flight<&'a Board>>);
+
+/// What a call can do next.
+enum Next<'a, M: Manager, R: Runtime> {
+    Leased(Leased<'a, M, R>),
+    Wait(Arc<Node<M, R>>, Option<Flight<&'a Board>>),
+}
+
+/// Why a node did not serve.
+struct Refusal<M: Manager> {
+    node: Arc<Vital<M>>,
+    cause: RefusalCause<M::Error>,
+}
+
+enum RefusalCause<A> {
+    Rejected(Rejected),
+    Acquire(pool_core::Error<A>),
+}
+
+impl<'a, M: Manager, R: Runtime> Call<'a, M, R> {
+    pub(crate) fn new<J>(
+        shared: &'a Shared<M, R>,
+        options: &CallOptions<J>,
+        site: &'static std::panic::Location<'static>,
+    ) -> Self {
+        let timed = options
+            .timeout
+            .map(|timeout| shared.runtime.now() + timeout);
+        let deadline = [timed, options.deadline].into_iter().flatten().min();
+        let acquire = options.acquire.clone().site(site);
+        Self {
+            shared,
+            acquire: match deadline {
+                Some(deadline) => acquire.no_later_than(deadline),
+                None => acquire,
+            },
+            access: options.access(),
+            idempotent: options.idempotent,
+            max_attempts: options.max_attempts,
+            deadline,
+            attempts: 0,
+            refused: NodeSet::new(),
+            avoided: None,
+            refusal: None,
+            session: None,
+        }
+    }
+
+    /// Leases a connection of the best node that does not refuse.
+    pub(crate) async fn lease<E>(&mut self) -> Result<Leased<'a, M, R>, Error<M::Error, E>> {
+        loop {
+            let (node, flight) = match self.next()? {
+                Next::Leased(leased) => return Ok(leased),
+                Next::Wait(node, flight) => (node, flight),
+            };
+            match node.pool.get_with(self.acquire.clone()).await {
+                Ok(pooled) => return Ok((pooled, flight)),
+                Err(error) => self.pass_over(&node.vital, flight, error)?,
+            }
+        }
+    }
+
+    /// As [`lease`](Self::lease), blocking the thread.
+    pub(crate) fn lease_blocking<E>(
+        &mut self,
+        deadline: Instant,
+    ) -> Result<Leased<'a, M, R>, Error<M::Error, E>> {
+        loop {
+            let (node, flight) = match self.next()? {
+                Next::Leased(leased) => return Ok(leased),
+                Next::Wait(node, flight) => (node, flight),
+            };
+            match node.pool.get_blocking(deadline) {
+                Ok(pooled) => return Ok((pooled, flight)),
+                Err(error) => self.pass_over(&node.vital, flight, error)?,
+            }
+        }
+    }
+
+    /// An idle connection of the best node, if there is one that needs no work.
+    pub(crate) fn try_lease(&mut self) -> Option<Leased<'a, M, R>> {
+        match self.next::<M::Error>() {
+            Ok(Next::Leased(leased)) => Some(leased),
+            _ => None,
+        }
+    }
+
+    /// The best node whose breaker does not refuse, with an idle connection if it has one.
+    fn next<E>(&mut self) -> Result<Next<'a, M, R>, Error<M::Error, E>> {
+        let plan = self.shared.plan.load();
+        loop {
+            let Some(node) = self.choose(&plan) else {
+                return Err(self.refused());
+            };
+            if let Err(rejected) = node.vital.ask() {
+                self.reject(&node.vital, rejected);
+                continue;
+            }
+            let flight = match &plan.only {
+                Some(_) => None,
+                None => self.shared.board.start(node.vital.id),
+            };
+            return Ok(match node.pool.try_get_with(&self.acquire) {
+                Some(pooled) => Next::Leased((pooled, flight)),
+                None => Next::Wait(node.clone(), flight),
+            });
+        }
+    }
+
+    /// A node has lent nothing. One that cannot be connected to is passed over: nothing was
+    /// executed there, so the next is no second attempt. One that is full is not: its callers
+    /// would only crowd the next.
+    fn pass_over<E>(
+        &mut self,
+        node: &Arc<Vital<M>>,
+        flight: Option<Flight<&Board>>,
+        error: pool_core::Error<M::Error>,
+    ) -> Result<(), Error<M::Error, E>> {
+        let elsewhere = matches!(
+            error.kind(),
+            ErrorKind::Connect | ErrorKind::ConnectPanicked | ErrorKind::Closed
+        );
+        self.refuse(node, RefusalCause::Acquire(error));
+        if !elsewhere {
+            return Err(self.refused());
+        }
+        if let Some(flight) = flight {
+            flight.settle(Outcome::Failure, None);
+        }
+        Ok(())
+    }
+
+    /// The best node that has not refused, if any.
+    fn choose<'p>(&mut self, plan: &'p Plan<M, R>) -> Option<&'p Arc<Node<M, R>>> {
+        if let Some(only) = &plan.only {
+            return Some(only).filter(|node| !self.refused.contains(node.vital.id));
+        }
+        loop {
+            let mut exclude = self.refused;
+            if let Some(avoided) = &self.avoided {
+                exclude.insert(avoided.id);
+            }
+            let request = Request::new(self.access).exclude(exclude);
+            let Some(id) = self.shared.board.pick(&request, random()) else {
+                // Better the one that failed than none.
+                self.avoided.take()?;
+                continue;
+            };
+            match plan.node(id) {
+                Some(node) => return Some(node),
+                // It was removed between the two readings.
+                None => self.refused.insert(id),
+            }
+        }
+    }
+
+    /// The breaker of a node does not admit the call.
+    pub(crate) fn reject(&mut self, node: &Arc<Vital<M>>, rejected: Rejected) {
+        let sooner = match &self.refusal {
+            Some(Refusal {
+                cause: RefusalCause::Rejected(known),
+                ..
+            }) => match (known.retry_after(), rejected.retry_after()) {
+                (Some(known), Some(new)) => new < known,
+                (known, _) => known.is_none(),
+            },
+            _ => true,
+        };
+        if sooner {
+            self.refuse(node, RefusalCause::Rejected(rejected));
+        } else {
+            self.refused.insert(node.id);
+        }
+    }
+
+    fn refuse(&mut self, node: &Arc<Vital<M>>, cause: RefusalCause<M::Error>) {
+        self.refused.insert(node.id);
+        self.refusal = Some(Refusal {
+            node: node.clone(),
+            cause,
+        });
+    }
+
+    /// The operation has failed at `node`. Waits until it may be tried again.
+    ///
+    /// # Errors
+    ///
+    /// It may not: why, if it would have been worth trying.
+    pub(crate) async fn retry(
+        &mut self,
+        node: &Arc<Vital<M>>,
+        judgement: Judgement,
+    ) -> Result<(), Option<Stop>> {
+        let retries = &self.shared.retries;
+        if !judgement.may_retry(self.idempotent) {
+            return Err(None);
+        }
+        if self.max_attempts.is_some_and(|most| self.attempts >= most) {
+            return Err(Some(Stop::Attempts));
+        }
+        let now = self.shared.runtime.now();
+        let (delay, budget) = {
+            let plan = self.shared.plan.load();
+            let session = self.session.get_or_insert_with(|| {
+                let session = Session::new(plan.retry, SplitMix64::unique(), now);
+                match self.deadline {
+                    Some(deadline) => session.deadline(deadline),
+                    None => session,
+                }
+            });
+            let hint = judgement.hint().map_or(Hint::Silent, Hint::After);
+            let gate = if plan.all_open() {
+                Admission::Never
+            } else {
+                Admission::Now
+            };
+            (session.on_failure(hint, gate, now)?, plan.budget.clone())
+        };
+        let Some(charge) = budget.try_charge(judgement.cost()) else {
+            return Err(Some(Stop::Budget));
+        };
+        tracing::debug!(
+            target: "retry",
+            pool = &*self.shared.name,
+            node = &*node.name,
+            attempt = self.attempts,
+            class = %judgement.class(),
+            ?delay,
+            "trying again"
+        );
+        self.shared.runtime.sleep_until(now + delay).await;
+        charge.commit();
+        retries.on_retry(delay);
+        self.refused = NodeSet::new();
+        self.refusal = None;
+        self.avoided = Some(node.clone());
+        Ok(())
+    }
+
+    /// The operation has failed for good.
+    #[cold]
+    pub(crate) fn give_up<E>(
+        &self,
+        node: &Arc<Vital<M>>,
+        cause: Cause<M::Error, E>,
+        stop: Option<Stop>,
+    ) -> Error<M::Error, E> {
+        self.shared.retries.on_failure(stop);
+        if self.attempts > 1 {
+            tracing::warn!(
+                target: "retry",
+                pool = &*self.shared.name,
+                node = &*node.name,
+                attempts = self.attempts,
+                class = ?node.last_failure(),
+                ?stop,
+                "given up"
+            );
+        }
+        self.error(Some(node), cause, stop)
+    }
+
+    /// No node serves: the reason.
+    fn refused<E>(&mut self) -> Error<M::Error, E> {
+        if self.shared.is_closed() {
+            return self.error(None, Cause::Closed, None);
+        }
+        match self.refusal.take() {
+            None => self.error(None, Cause::NoNode, None),
+            Some(Refusal { node, cause }) => {
+                let cause = match cause {
+                    RefusalCause::Rejected(rejected) => Cause::Rejected(rejected),
+                    RefusalCause::Acquire(error) => Cause::Acquire(error),
+                };
+                self.error(Some(&node), cause, None)
+            }
+        }
+    }
+
+    #[cold]
+    fn error<E>(
+        &self,
+        node: Option<&Arc<Vital<M>>>,
+        cause: Cause<M::Error, E>,
+        stop: Option<Stop>,
+    ) -> Error<M::Error, E> {
+        let state = match (&cause, node) {
+            (Cause::Acquire(error), _) => error.state().clone(),
+            (_, Some(vital)) => {
+                let plan = self.shared.plan.load();
+                let node = plan.node(vital.id);
+                node.map(|node| node.pool.state()).unwrap_or_default()
+            }
+            (_, None) => pool_core::State::default(),
+        };
+        Error::new(Report {
+            cause,
+            pool: self.shared.name.clone(),
+            node: node.map(|node| node.name.clone()),
+            state,
+            attempts: self.attempts,
+            stop,
+            last: node.and_then(|node| node.last_failure()),
+        })
+    }
+}
+
+/// A random number from the thread's own generator.
+fn random() -> u64 {
+    thread_local! {
+        static STATE: Cell<u64> = Cell::new(SplitMix64::unique().next_u64());
+    }
+    STATE.with(|state| {
+        let next = state.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
+        state.set(next);
+        SplitMix64::from_seed(next).next_u64()
+    })
+}

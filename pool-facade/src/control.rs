@@ -1,0 +1,213 @@
+//! The control plane: one tick for the whole pool, and every change of its nodes.
+//!
+//! Each node's own maintenance calls in every 200 ms; the first of them in each period does the
+//! work. So the tick goes on while any node lives, and stops with the last. The data plane needs
+//! it for nothing: without it calls go by what was published last.
+//!
+//! Lock order: `state` is held alone, and neither user code nor a node's pool is called under it.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use health::{PoolHealth, PoolMonitor};
+use pool_core::Manager;
+use pool_core::runtime::Runtime;
+
+use crate::balance::{Balancer, NodeId, Standing};
+use crate::node::Node;
+use crate::shared::Shared;
+use crate::{Config, state};
+
+/// What only the control plane reads and writes.
+pub(crate) struct Control {
+    state: Mutex<State>,
+    /// User code that runs with each tick; apart, since it runs without the lock of `state`.
+    parts: Mutex<Vec<Part>>,
+    ticking: AtomicBool,
+    panics: AtomicU64,
+}
+
+pub(crate) struct State {
+    pub(crate) balancer: Balancer,
+    /// The names of the nodes, those included that are just being added.
+    pub(crate) names: Vec<(NodeId, Arc<str>)>,
+    pub(crate) config: Arc<Config>,
+    pub(crate) monitor: PoolMonitor,
+    pub(crate) health: Option<PoolHealth>,
+    ticked_at: Option<Instant>,
+}
+
+/// Something that runs with each tick.
+pub(crate) struct Part {
+    pub(crate) name: String,
+    pub(crate) run: Box<dyn FnMut(Instant, &state::State) + Send>,
+}
+
+impl Control {
+    pub(crate) fn new(
+        balancer: Balancer,
+        config: Config,
+        monitor: PoolMonitor,
+        parts: Vec<Part>,
+    ) -> Self {
+        Self {
+            state: Mutex::new(State {
+                balancer,
+                names: Vec::new(),
+                config: Arc::new(config),
+                monitor,
+                health: None,
+                ticked_at: None,
+            }),
+            parts: Mutex::new(parts),
+            ticking: AtomicBool::new(false),
+            panics: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn config(&self) -> Arc<Config> {
+        self.lock().config.clone()
+    }
+
+    /// Panics of plugged parts.
+    pub(crate) fn panics(&self) -> u64 {
+        self.panics.load(Relaxed)
+    }
+
+    /// Runs plugged code; a panic is counted, told, and gives `None`.
+    pub(crate) fn guard<T>(&self, pool: &str, part: &str, run: impl FnOnce() -> T) -> Option<T> {
+        match catch_unwind(AssertUnwindSafe(run)) {
+            Ok(value) => Some(value),
+            Err(payload) => {
+                // The payload is user code too: its drop may panic.
+                let _ = catch_unwind(AssertUnwindSafe(|| drop(payload)));
+                self.panics.fetch_add(1, Relaxed);
+                tracing::error!(target: "pool::maintain", pool, part, "a part of the tick panicked");
+                None
+            }
+        }
+    }
+}
+
+/// Only one tick at a time.
+struct Ticking<'a>(&'a AtomicBool);
+
+impl Drop for Ticking<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, std::sync::atomic::Ordering::Release);
+    }
+}
+
+impl<M: Manager, R: Runtime> Shared<M, R> {
+    /// A node's maintenance has come by.
+    pub(crate) fn on_tick(self: &Arc<Self>, now: Instant) {
+        use std::sync::atomic::Ordering::Acquire;
+        if self.is_closed() || self.control.ticking.swap(true, Acquire) {
+            return;
+        }
+        let _ticking = Ticking(&self.control.ticking);
+        {
+            let mut state = self.control.lock();
+            let early = |at: Instant| now.saturating_duration_since(at) < PERIOD;
+            if state.ticked_at.is_some_and(early) {
+                return;
+            }
+            state.ticked_at = Some(now);
+        }
+        let name = self.name.clone();
+        self.control
+            .guard(&name, "breakers", || self.tick_breakers(now));
+        self.control.guard(&name, "balance", || self.balance(now));
+        self.control.guard(&name, "health", || self.assess());
+        self.run_parts(now);
+    }
+
+    /// Ends half-open epochs whose time is over. Everything else needs no tick.
+    fn tick_breakers(&self, now: Instant) {
+        for node in self.plan.load().nodes() {
+            if node.vital.breaker.state() != breaker::State::Closed {
+                node.vital.breaker.tick_at(now);
+            }
+        }
+    }
+
+    fn balance(&self, now: Instant) {
+        let verdict = self.control.lock().balancer.tick(now);
+        for change in verdict.changes {
+            let plan = self.plan.load();
+            let node = plan.node(change.node).map(|node| &*node.vital.name);
+            if change.to == Standing::Good {
+                tracing::info!(target: "health", pool = &*self.name, node, from = ?change.from, "node is back");
+            } else {
+                tracing::warn!(target: "health", pool = &*self.name, node, from = ?change.from, to = ?change.to, "node is demoted");
+            }
+        }
+    }
+
+    fn assess(&self) {
+        let plan = self.plan.load_full();
+        let p99 = plan
+            .nodes()
+            .map(|node| node.pool.statistics().acquire.quantile(0.99))
+            .max();
+        let reading = state::reading(&self.state(), p99);
+        let mut state = self.control.lock();
+        let health = state.monitor.assess(&reading);
+        state.health = Some(health);
+    }
+
+    fn run_parts(&self, now: Instant) {
+        let lock = || {
+            self.control
+                .parts
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+        };
+        let mut parts = std::mem::take(&mut *lock());
+        if parts.is_empty() {
+            return;
+        }
+        let state = self.state();
+        for part in &mut parts {
+            let run = || (part.run)(now, &state);
+            self.control.guard(&self.name, &part.name, run);
+        }
+        *lock() = parts;
+    }
+
+    /// What the last tick made of the pool's health; before the first, what there is to see now.
+    pub(crate) fn health(&self) -> PoolHealth {
+        let health = self.control.lock().health.clone();
+        health.unwrap_or_else(|| {
+            let reading = state::reading(&self.state(), None);
+            self.control.lock().monitor.assess(&reading)
+        })
+    }
+
+    /// What the nodes are doing now.
+    pub(crate) fn state(&self) -> state::State {
+        let plan = self.plan.load_full();
+        let now = self.runtime.now();
+        let views: Vec<_> = {
+            let state = self.control.lock();
+            plan.nodes()
+                .map(|node| state.balancer.view(node.vital.id, now))
+                .collect()
+        };
+        let nodes = plan.nodes().zip(views);
+        state::State {
+            name: self.name.clone(),
+            closed: self.is_closed(),
+            nodes: nodes.map(|(node, view)| Node::state(node, view)).collect(),
+        }
+    }
+}
+
+/// How often the work is done, a little less than a tick of a node takes.
+const PERIOD: Duration = Duration::from_millis(150);

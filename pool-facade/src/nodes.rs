@@ -1,0 +1,204 @@
+//! Adding, removing and changing nodes while calls run.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use backoff::Budget;
+use breaker::Breaker;
+use pool_core::Manager;
+use pool_core::runtime::Runtime;
+
+use crate::balance;
+use crate::config::{Config, ConfigErrors, Violation};
+use crate::control::State;
+use crate::endpoint::Endpoint;
+use crate::gate::Gate;
+use crate::node::{Node, Tagged, Vital};
+use crate::plan::Plan;
+use crate::shared::Shared;
+
+impl<M: Manager, R: Runtime> Shared<M, R> {
+    /// Adds a node.
+    pub(crate) fn add(self: &Arc<Self>, endpoint: Endpoint<M>) -> Result<(), ConfigErrors> {
+        let now = self.runtime.now();
+        let near = match (&self.zone, &endpoint.zone) {
+            (Some(own), Some(zone)) => own == zone,
+            _ => true,
+        };
+        let config = self.control.config();
+        let described = balance::Node::new()
+            .weight(endpoint.weight)
+            .priority(endpoint.priority)
+            .near(near)
+            .role(endpoint.role)
+            .limit(slots(&config));
+        let name: Arc<str> = endpoint.name.as_str().into();
+        let id = self.control.lock().admit(name.clone(), described, now)?;
+        let node = Arc::new(self.node(endpoint, id, &config));
+        self.plan.rcu(|plan| plan.with(node.clone()));
+        if !self.control.lock().has(id) {
+            // It was removed before it was there.
+            self.plan.rcu(|plan| plan.without(id));
+        }
+        self.catch_up(config);
+        Ok(())
+    }
+
+    fn node(
+        self: &Arc<Self>,
+        endpoint: Endpoint<M>,
+        id: balance::NodeId,
+        config: &Config,
+    ) -> Node<M, R> {
+        let runtime = self.runtime.clone();
+        let breaker = Breaker::builder(config.breaker.policy())
+            .name(&format!("{}/{}", self.name, endpoint.name))
+            .clock(move || runtime.now())
+            .build()
+            .expect("the configuration was checked");
+        breaker.force(config.breaker.mode);
+        let vital = Vital::new(id, endpoint.name.as_str().into(), endpoint.manager, breaker);
+        let vital = Arc::new(vital);
+        let gate = Arc::new(Gate::new(config.pool.connect_rate));
+        let mut core = config.pool.clone();
+        core.name = format!("{}/{}", self.name, endpoint.name);
+        let shared = Arc::downgrade(self);
+        let pool = pool_core::Pool::builder(Tagged(vital.clone()))
+            .runtime(self.runtime.clone())
+            .config(core)
+            .connect_gate(gate.clone())
+            .on_tick(move |now, _| {
+                if let Some(shared) = shared.upgrade() {
+                    shared.on_tick(now);
+                }
+            })
+            .build()
+            .expect("the configuration was checked");
+        Node { pool, vital, gate }
+    }
+
+    /// Takes a node out; its pool is the caller's to close.
+    pub(crate) fn remove(&self, name: &str) -> Option<Arc<Node<M, R>>> {
+        let id = self.control.lock().release(name, self.runtime.now())?;
+        let plan = self.plan.rcu(|plan| plan.without(id));
+        plan.node(id).cloned()
+    }
+
+    /// Changes settings of the running pool.
+    pub(crate) fn reconfigure(&self, change: impl FnOnce(&mut Config)) -> Result<(), ConfigErrors> {
+        let before = self.control.config();
+        let mut config = Config::clone(&before);
+        change(&mut config);
+        let changes = before.diff_live(&config)?;
+        if changes.is_empty() {
+            return Ok(());
+        }
+        self.control.lock().config = Arc::new(config);
+        self.catch_up(before);
+        for change in changes {
+            tracing::info!(target: "pool::maintain", pool = &*self.name, %change, "reconfigured");
+        }
+        Ok(())
+    }
+
+    /// Brings everything from the configuration `from` to the current one. Of several who change it
+    /// at the same time, whoever comes last sees to it that the last change holds everywhere.
+    fn catch_up(&self, mut from: Arc<Config>) {
+        loop {
+            let to = self.control.config();
+            if Arc::ptr_eq(&from, &to) {
+                return;
+            }
+            let budget = (from.retry.budget != to.retry.budget)
+                .then(|| Arc::new(to.retry.budget.build().expect("it was checked")));
+            let retry = to.retry.policy().expect("it was checked");
+            self.plan.rcu(|plan| {
+                let mut plan = Plan::clone(plan);
+                plan.retry = retry;
+                if let Some(budget) = &budget {
+                    plan.budget.clone_from(budget);
+                }
+                plan
+            });
+            let slots = slots(&to);
+            for node in self.plan.load_full().nodes() {
+                node.configure(&to);
+                let mut state = self.control.lock();
+                state
+                    .balancer
+                    .set_limit(node.vital.id, slots, self.runtime.now());
+            }
+            from = to;
+        }
+    }
+}
+
+impl State {
+    /// Finds a place for a node of this name.
+    fn admit(
+        &mut self,
+        name: Arc<str>,
+        node: balance::Node,
+        now: Instant,
+    ) -> Result<balance::NodeId, ConfigErrors> {
+        if self.names.iter().any(|(_, taken)| *taken == name) {
+            return Err(violation(&name, "must be the only node of its name"));
+        }
+        let id = self.balancer.insert(node, now);
+        let id = id.map_err(|error| violation(&name, &error.to_string()))?;
+        self.names.push((id, name));
+        Ok(id)
+    }
+
+    fn has(&self, id: balance::NodeId) -> bool {
+        self.names.iter().any(|(known, _)| *known == id)
+    }
+
+    /// Gives up the place of the node of this name.
+    fn release(&mut self, name: &str, now: Instant) -> Option<balance::NodeId> {
+        let place = self.names.iter().position(|(_, taken)| **taken == *name)?;
+        let (id, _) = self.names.swap_remove(place);
+        self.balancer.remove(id, now);
+        Some(id)
+    }
+}
+
+impl<M: Manager, R: Runtime> Node<M, R> {
+    fn configure(&self, config: &Config) {
+        let changed = self.pool.reconfigure(|core| {
+            let name = std::mem::take(&mut core.name);
+            *core = config.pool.clone();
+            core.name = name;
+        });
+        changed.expect("it was checked");
+        let breaker = &self.vital.breaker;
+        let changed = breaker.configure(config.breaker.policy());
+        changed.expect("it was checked");
+        if breaker.snapshot().mode != config.breaker.mode {
+            breaker.force(config.breaker.mode);
+        }
+    }
+}
+
+fn slots(config: &Config) -> u32 {
+    u32::try_from(config.pool.max_size).unwrap_or(u32::MAX)
+}
+
+pub(crate) fn plan<M: Manager, R: Runtime>(config: &Config) -> Plan<M, R> {
+    let budget: Budget = config.retry.budget.build().expect("it was checked");
+    let retry = config.retry.policy().expect("it was checked");
+    Plan::new(retry, Arc::new(budget))
+}
+
+pub(crate) fn violation(node: &str, rule: &str) -> ConfigErrors {
+    let violation = Violation {
+        field: "node".into(),
+        value: node.into(),
+        rule: rule.into(),
+        origin: None,
+    };
+    match ConfigErrors::unless_empty(vec![violation]) {
+        Err(errors) => errors,
+        Ok(()) => unreachable!("there is one violation"),
+    }
+}
