@@ -152,6 +152,8 @@ impl Record {
             self.evidence.error = self.evidence.error.max(DOWN_ERROR);
         }
         if to.serves() && !from.serves() {
+            // What is left of the old errors would weigh ten times at a tenth of the weight.
+            self.evidence.error = 0.0;
             self.ramp_from = now;
         }
         if from == Standing::Good && !matches!(self.probe, Probe::UnderWay(_)) {
