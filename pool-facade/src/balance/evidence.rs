@@ -120,3 +120,86 @@ const LEAST_PRICE: f64 = 1e-6;
 const MOST_PRICE: f64 = 1e12;
 /// How long what was heard last is believed.
 const MEMORY: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counts(successes: u32, failures: u32) -> Counts {
+        Counts {
+            successes,
+            failures,
+            ..Counts::default()
+        }
+    }
+
+    #[test]
+    fn a_run_of_results_counts_as_much_together_as_one_by_one() {
+        let (mut together, mut single) = (Evidence::default(), Evidence::default());
+        for (successes, failures) in [(0, 7), (40, 0), (0, 1), (3, 0)] {
+            together.on_counts(counts(successes, failures));
+            for _ in 0..successes {
+                single.error *= 0.9;
+            }
+            for _ in 0..failures {
+                single.error += 0.1 * (1.0 - single.error);
+            }
+            assert!((together.error - single.error).abs() < 1e-12);
+        }
+    }
+
+    #[test]
+    fn three_failures_in_a_row_are_more_than_a_fifth_and_two_are_not() {
+        for (failures, more) in [(2, false), (3, true)] {
+            let mut evidence = Evidence::default();
+            evidence.on_counts(counts(0, failures));
+            assert_eq!(evidence.error > 0.2, more);
+        }
+    }
+
+    #[test]
+    fn a_mixture_tends_to_its_share() {
+        let mut evidence = Evidence::default();
+        for _ in 0..100 {
+            evidence.on_counts(counts(3, 1));
+        }
+        assert!((evidence.error - 0.25).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_price_is_latency_over_success_cubed_outside_the_dead_band() {
+        let price = |latency_ns, error| {
+            let evidence = Evidence {
+                error,
+                latency_ns,
+                probe_ns: None,
+            };
+            evidence.price(Some(1000.0))
+        };
+        assert_eq!(price(None, 0.0), 1.0);
+        assert_eq!(price(Some(1240.0), 0.0), 1.0);
+        assert_eq!(price(Some(810.0), 0.0), 1.0);
+        assert_eq!(price(Some(10_000.0), 0.0), 8.0);
+        assert_eq!(price(Some(1000.0), 0.5), 8.0);
+        // Fast failures earn nothing.
+        assert_eq!(price(Some(1.0), 0.5), 8.0);
+        assert!(price(Some(400.0), 0.0) < 0.51);
+        assert!(price(Some(f64::MAX), 1.0).is_finite());
+    }
+
+    #[test]
+    fn one_lucky_probe_in_ten_does_not_make_a_slow_node_quick() {
+        let mut evidence = Evidence::default();
+        for millis in [100, 100, 100, 10] {
+            evidence.on_probe(Duration::from_millis(millis));
+        }
+        assert!(evidence.probe_ns.is_some_and(|it| it > 30e6));
+    }
+
+    #[test]
+    fn the_median_is_the_lower_one() {
+        assert_eq!(median([].into_iter()), None);
+        assert_eq!(median([3.0, 1.0].into_iter()), Some(1.0));
+        assert_eq!(median([3.0, 1.0, 2.0].into_iter()), Some(2.0));
+    }
+}

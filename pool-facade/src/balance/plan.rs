@@ -142,3 +142,115 @@ pub(super) const LANES: usize = (TIERS * PRIORITIES) as usize + 1;
 const WHOLE: u64 = 1 << 32;
 /// How much more than its share of the calls a node is taken to be able to serve.
 const OVERPROVISION: f64 = 1.4;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn members() -> impl Strategy<Value = Vec<Member>> {
+        let role = prop_oneof![
+            Just(Role::Any),
+            Just(Role::Primary),
+            Just(Role::Replica),
+            Just(Role::standby(true)),
+            Just(Role::standby(false)),
+            Just(Role::None),
+        ];
+        let member = (role, 0..PRIORITIES, any::<bool>());
+        proptest::collection::vec(member, 0..20).prop_map(|members| {
+            let numbered = (0..).zip(members);
+            let member = |(index, (role, priority, serves))| Member {
+                index,
+                role,
+                priority,
+                serves,
+            };
+            numbered.map(member).collect()
+        })
+    }
+
+    /// The share of calls that each priority is meant to get, in millionths, and whether it panics:
+    /// the sentences of the module's documentation, one after another.
+    fn naive(access: Access, members: &[Member], panic_percent: u64) -> Vec<(u8, u64, bool)> {
+        let tier = members
+            .iter()
+            .filter(|it| it.serves)
+            .filter_map(|it| it.role.tier(access))
+            .min();
+        let count = |priority: u8, serving: bool| {
+            let here = members.iter().filter(|it| {
+                it.priority == priority && it.role.tier(access) == tier && tier.is_some()
+            });
+            here.filter(|it| it.serves || !serving).count() as u64
+        };
+        let trusted = |priority| {
+            let all = count(priority, false).max(1);
+            (1_400_000 * count(priority, true) / all).min(1_000_000)
+        };
+        let sum: u64 = (0..PRIORITIES).map(trusted).sum();
+        let mut left = 1_000_000;
+        let mut shares = Vec::new();
+        for priority in 0..PRIORITIES {
+            let trusted = trusted(priority);
+            let wanted = if sum < 1_000_000 && sum > 0 {
+                trusted * 1_000_000 / sum
+            } else {
+                trusted
+            };
+            let share = wanted.min(left);
+            left -= share;
+            let serving = count(priority, true) * 100;
+            let panics = sum < 1_000_000 && serving < count(priority, false) * panic_percent;
+            shares.push((priority, share, panics));
+        }
+        shares
+    }
+
+    proptest! {
+        #[test]
+        fn a_plan_shares_as_the_rules_say(members in members(), panic_percent in 0..=100u8) {
+            for access in [Access::Read, Access::Write] {
+                let plan = Plan::new(access, &members, panic_percent);
+                let mut drawn = 0;
+                let given = plan.lanes.map(|lane| {
+                    let share = lane.upto.saturating_sub(drawn);
+                    drawn = drawn.max(lane.upto);
+                    share as f64 / WHOLE as f64
+                });
+                for (priority, share, panics) in naive(access, &members, panic_percent.into()) {
+                    if share == 0 {
+                        continue;
+                    }
+                    let tier = members.iter().filter(|it| it.serves);
+                    let tier = tier.filter_map(|it| it.role.tier(access)).min();
+                    let expected = members
+                        .iter()
+                        .filter(|it| it.role.tier(access) == tier && it.priority == priority)
+                        .filter(|it| it.serves || panics)
+                        .fold(0, |all, it| all | 1 << it.index);
+                    let place = plan.lanes.iter().position(|lane| lane.nodes == expected);
+                    let place = place.expect("a lane for each share");
+                    prop_assert!((given[place] - share as f64 / 1e6).abs() < 1e-4);
+                }
+            }
+        }
+
+        #[test]
+        fn whoever_may_take_a_call_is_in_one_lane_and_nobody_else_in_any(members in members()) {
+            for access in [Access::Read, Access::Write] {
+                let plan = Plan::new(access, &members, 50);
+                let mut seen = 0;
+                for lane in plan.lanes() {
+                    prop_assert_eq!(seen & lane.nodes, 0);
+                    seen |= lane.nodes;
+                }
+                let takers = members.iter().filter(|it| it.role.tier(access).is_some());
+                prop_assert_eq!(seen, takers.fold(0, |all, it| all | 1 << it.index));
+                // The first lane is never empty while there is anybody at all.
+                prop_assert_eq!(plan.lanes()[0].nodes == 0, seen == 0);
+            }
+        }
+    }
+}

@@ -267,3 +267,65 @@ const RELAPSE: Duration = Duration::from_secs(30);
 /// A probe without a result is given up after this long.
 const LOST: Duration = Duration::from_secs(5);
 const FIRST_WEIGHT: f64 = 0.1;
+
+#[cfg(test)]
+mod tests {
+    use super::Standing::{Down, Failing, Good, Slow};
+    use super::*;
+
+    /// From the standing, whether the health check believes in the node, whether a call has
+    /// succeeded just now, its share of failures, its latency in relation to the usual one.
+    fn verdict(
+        standing: Standing,
+        believed: bool,
+        proven: bool,
+        error: f64,
+        ratio: f64,
+    ) -> Standing {
+        #[expect(clippy::disallowed_methods, reason = "a test's time begins somewhere")]
+        let now = Instant::now();
+        let id = NodeId {
+            index: 0,
+            generation: 1,
+        };
+        let mut record = Record::new(id, Node::new(), &Policy::new(), now);
+        record.standing = standing;
+        record.believed = believed;
+        record.succeeded_at = proven.then_some(now);
+        record.evidence.error = error;
+        record.evidence.latency_ns = Some(1000.0 * ratio);
+        record.verdict(Some(1000.0), now)
+    }
+
+    #[test]
+    fn the_table_of_standings() {
+        let table = [
+            // In the rotation, a fifth of failures and three times the latency are too much.
+            (Good, true, false, 0.2, 3.0, Good),
+            (Good, true, false, 0.2, 3.1, Slow),
+            (Good, true, true, 0.21, 1.0, Failing),
+            (Good, true, true, 0.21, 9.0, Failing),
+            (Slow, true, false, 0.21, 1.0, Failing),
+            (Slow, true, false, 0.0, 1.6, Slow),
+            (Slow, true, false, 0.0, 1.5, Good),
+            // Out of it, it takes less of both to come back.
+            (Failing, true, true, 0.16, 1.0, Failing),
+            (Failing, true, false, 0.15, 1.0, Good),
+            (Failing, true, false, 0.15, 3.1, Slow),
+            (Down, true, false, 0.16, 1.0, Failing),
+            (Down, true, false, 0.15, 1.0, Good),
+            // The health check is heard unless calls prove otherwise; failed calls prove nothing.
+            (Good, false, false, 0.0, 1.0, Down),
+            (Slow, false, false, 0.0, 9.0, Down),
+            (Good, false, true, 0.2, 1.0, Good),
+            (Good, false, true, 0.21, 1.0, Down),
+            (Failing, false, false, 0.0, 1.0, Down),
+            (Down, false, false, 0.0, 1.0, Down),
+            (Down, false, true, 0.0, 1.0, Good),
+        ];
+        for (standing, believed, proven, error, ratio, to) in table {
+            let got = verdict(standing, believed, proven, error, ratio);
+            assert_eq!(got, to, "{standing:?} {believed} {proven} {error} {ratio}");
+        }
+    }
+}
