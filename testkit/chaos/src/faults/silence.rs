@@ -1,0 +1,130 @@
+//! Connections that hear nothing for ever.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use futures_util::future::try_join_all;
+use pool_core::{Check, GetOptions};
+use pool_postgres::Pool;
+
+use crate::crowd::{Crowd, Manners, answer};
+use crate::finding::Finding;
+use crate::rig::Rig;
+use crate::server::Server;
+use crate::time::{self, Instant, shown};
+
+/// A pool with every default, used by four callers, each of whom gives a call a quarter second.
+pub(crate) async fn by_default(server: Server) -> Result<Vec<Finding>> {
+    let rig = Rig::new(&server, "silence").await?;
+    let pool = rig.pool(16).await?;
+    let manners = Manners {
+        patience: Some(Duration::from_millis(250)),
+        ..Manners::new(4)
+    };
+    let crowd = Crowd::start(&pool, manners);
+    time::pause(Duration::from_millis(500)).await;
+    rig.proxy.strand();
+    let begun = Instant::now();
+    // What was answered just now may still be on its way to the caller.
+    time::pause(Duration::from_millis(50)).await;
+    let back = crowd.next_answer(Duration::from_secs(20)).await;
+    let back = back.map(|_| begun.elapsed());
+    time::pause(Duration::from_secs(2)).await;
+    let failed = crowd.failed();
+    let (_, all) = crowd.stop().await;
+    pool.close(Duration::from_secs(1)).await;
+    rig.proxy.reset_all().await;
+    anyhow::ensure!(all.wrong == 0, "{all:?}");
+    Ok(vec![
+        Finding::at_most("bar-black-hole", "failed calls", failed, 4),
+        Finding::new(
+            "bar-black-hole",
+            "back after 500 ms by default",
+            back.map_or("never".into(), shown),
+            back.is_some_and(|back| back <= Duration::from_millis(500)),
+        ),
+    ])
+}
+
+/// What nobody uses is found by keepalive, and by the check before use.
+pub(crate) async fn idle(server: Server) -> Result<Vec<Finding>> {
+    let rig = Rig::new(&server, "idle-silence").await?;
+    let pool = rig
+        .builder()?
+        .max_size(4)
+        .min_idle(4)
+        .keepalive(Duration::from_millis(500))
+        .validate_timeout(VALIDATE)
+        .build()?;
+    crate::rig::fill(&pool).await?;
+    let created = pool.statistics().created;
+    rig.proxy.strand();
+    let found = || pool.statistics().created >= created + 4 && pool.state().idle == 4;
+    let kept = time::until(Duration::from_secs(10), found).await;
+    crate::rig::quiet(&pool).await?;
+
+    rig.proxy.strand();
+    let options = GetOptions::new().check(Check::Always);
+    let begun = Instant::now();
+    let connection = pool.get_with(options).await?;
+    let checked = begun.elapsed();
+    answer(&connection, 1, Duration::ZERO).await?;
+    drop(connection);
+    pool.close(Duration::from_secs(1)).await;
+    rig.proxy.reset_all().await;
+    Ok(vec![
+        Finding::new(
+            "black-hole",
+            "keepalive of 500 ms replaces 4 idle ones without a caller",
+            kept.map_or("never".into(), shown),
+            kept.is_some(),
+        ),
+        Finding::new(
+            "black-hole",
+            "a check before use costs at most 3 x V (200 ms) + 1 s",
+            shown(checked),
+            checked <= 3 * VALIDATE + Duration::from_secs(1),
+        ),
+    ])
+}
+
+/// All that is lent is dead, and comes back at once.
+pub(crate) async fn returned(server: Server) -> Result<Vec<Finding>> {
+    let rig = Rig::new(&server, "dead-guards").await?;
+    let pool = rig.pool(8).await?;
+    let lent = try_join_all((0..8).map(|_| pool.get())).await?;
+    let begun = lent
+        .iter()
+        .map(|connection| answer(connection, 1, Duration::from_secs(60)));
+    // Each is in the middle of a statement.
+    let asked = tokio::time::timeout(Duration::from_millis(100), try_join_all(begun));
+    anyhow::ensure!(asked.await.is_err(), "a statement of a minute has ended");
+    rig.proxy.strand();
+    drop(lent);
+    let begun = Instant::now();
+    let served = serve(&pool).await;
+    let took = begun.elapsed();
+    pool.close(Duration::from_secs(1)).await;
+    rig.proxy.reset_all().await;
+    let config = pool.config();
+    let limit = config.reset_timeout + config.connect_timeout;
+    Ok(vec![Finding::new(
+        "black-hole",
+        "8 dead guards delay the next acquire by at most R + C = 6 s",
+        format!(
+            "{}, {}",
+            shown(took),
+            if served { "served" } else { "failed" }
+        ),
+        served && took <= limit,
+    )])
+}
+
+async fn serve(pool: &Pool) -> bool {
+    match pool.get().await {
+        Ok(connection) => answer(&connection, 2, Duration::ZERO).await.is_ok(),
+        Err(_) => false,
+    }
+}
+
+const VALIDATE: Duration = Duration::from_millis(200);
