@@ -2,13 +2,13 @@
 //!
 //! The invariant: while the last attempt has failed, at most one attempt is under way, whatever the
 //! number of callers. From the second failure on, or when an attempt takes longer than
-//! [`PATIENCE`], those who wait are told the reason instead of waiting on.
+//! [`PATIENCE`], those for whom none is under way are told the reason instead of waiting on.
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use backoff::{Budget, Cost, Jitter, Policy, Rng, SplitMix64};
+use backoff::{Budget, Cost, Policy, Rng, SplitMix64};
 use pool_core::{Admission, ConnectGate, ErrorClass};
 
 /// The connect gate of one node.
@@ -36,12 +36,7 @@ struct Pace {
 
 impl Gate {
     /// At most `rate` attempts in a second, if given.
-    pub(crate) fn new(rate: Option<u32>) -> Self {
-        let policy = Policy::exponential(SHORTEST, LONG)
-            .jitter(Jitter::Equal)
-            .no_max_attempts()
-            .build()
-            .expect("the spans are above zero and in order");
+    pub(crate) fn new(policy: Policy, rate: Option<u32>) -> Self {
         Self {
             pace: Mutex::new(Pace {
                 policy,
@@ -173,9 +168,6 @@ impl fmt::Debug for Gate {
     }
 }
 
-/// The first delay, and the longest: of each the upper half is random.
-const SHORTEST: Duration = Duration::from_millis(8);
-const LONG: Duration = Duration::from_millis(300);
 /// How long those who wait are left waiting for an attempt after a failure.
 const PATIENCE: Duration = Duration::from_millis(8);
 const LONGEST: Duration = Duration::from_secs(1);

@@ -59,7 +59,8 @@ impl<M: Manager, R: Runtime> Shared<M, R> {
         breaker.force(config.breaker.mode);
         let vital = Vital::new(id, endpoint.name.as_str().into(), endpoint.manager, breaker);
         let vital = Arc::new(vital);
-        let gate = Arc::new(Gate::new(config.pool.connect_rate));
+        let schedule = config.connect.policy().expect("it was checked");
+        let gate = Arc::new(Gate::new(schedule, config.pool.connect_rate));
         let mut core = config.pool.clone();
         core.name = format!("{}/{}", self.name, endpoint.name);
         let shared = Arc::downgrade(self);

@@ -340,7 +340,7 @@ fn no_time_may_be_zero() {
             }
         }
     }
-    assert_eq!(times, 28);
+    assert_eq!(times, 30);
     for (path, text) in [
         ("breaker.window", "10 x 0s"),
         ("breaker.open_time", "0s"),
@@ -474,7 +474,7 @@ fn a_running_pool_takes_what_can_change_and_refuses_the_rest_at_once() {
     new.pool.name = "other".into();
     new.pool.connect_rate = Some(5);
     new.pool.idle_timeout = Some(Duration::ZERO);
-    new.retry.budget.capacity = 100;
+    new.connect.jitter = Jitter::Full;
     let errors = old.diff_live(&new).unwrap_err();
     let fields: Vec<_> = errors
         .violations()
@@ -483,12 +483,7 @@ fn a_running_pool_takes_what_can_change_and_refuses_the_rest_at_once() {
         .collect();
     assert_eq!(
         fields,
-        [
-            "idle_timeout",
-            "name",
-            "connect_rate",
-            "retry.budget.capacity"
-        ]
+        ["idle_timeout", "name", "connect_rate", "connect.jitter"]
     );
     assert_eq!(
         errors.violations()[1].to_string(),

@@ -2,8 +2,8 @@
 
 use super::setting::Setting;
 use super::{
-    BalanceConfig, BreakerConfig, BudgetConfig, Config, DegradedConfig, HalfOpenConfig,
-    HealthConfig, RetryConfig, SlowConfig,
+    BalanceConfig, BreakerConfig, BudgetConfig, Config, ConnectConfig, DegradedConfig,
+    HalfOpenConfig, HealthConfig, RetryConfig, SlowConfig,
 };
 
 /// Sees each setting in turn.
@@ -23,6 +23,7 @@ impl Config {
     pub(super) fn visit(&mut self, visitor: &mut impl Visitor) {
         let Self {
             pool,
+            connect,
             retry,
             breaker,
             balance,
@@ -31,6 +32,7 @@ impl Config {
         } = self;
         visit_pool(pool, visitor);
         visitor.visit("close_grace", LIVE, close_grace);
+        visit_connect(connect, visitor);
         visit_retry(retry, visitor);
         visit_breaker(breaker, visitor);
         visit_balance(balance, visitor);
@@ -79,6 +81,17 @@ fn visit_pool(pool: &mut pool_core::Config, visitor: &mut impl Visitor) {
     visitor.visit("when_suspended", LIVE, &mut pool.when_suspended);
 }
 
+fn visit_connect(connect: &mut ConnectConfig, visitor: &mut impl Visitor) {
+    let ConnectConfig {
+        initial_delay,
+        max_delay,
+        jitter,
+    } = connect;
+    visitor.visit("connect.initial_delay", FIXED, initial_delay);
+    visitor.visit("connect.max_delay", FIXED, max_delay);
+    visitor.visit("connect.jitter", FIXED, jitter);
+}
+
 fn visit_retry(retry: &mut RetryConfig, visitor: &mut impl Visitor) {
     let RetryConfig {
         max_attempts,
@@ -97,10 +110,10 @@ fn visit_retry(retry: &mut RetryConfig, visitor: &mut impl Visitor) {
         failure_cost,
         timeout_cost,
     } = budget;
-    visitor.visit("retry.budget.deposit", FIXED, deposit);
-    visitor.visit("retry.budget.capacity", FIXED, capacity);
-    visitor.visit("retry.budget.failure_cost", FIXED, failure_cost);
-    visitor.visit("retry.budget.timeout_cost", FIXED, timeout_cost);
+    visitor.visit("retry.budget.deposit", LIVE, deposit);
+    visitor.visit("retry.budget.capacity", LIVE, capacity);
+    visitor.visit("retry.budget.failure_cost", LIVE, failure_cost);
+    visitor.visit("retry.budget.timeout_cost", LIVE, timeout_cost);
 }
 
 fn visit_breaker(breaker: &mut BreakerConfig, visitor: &mut impl Visitor) {

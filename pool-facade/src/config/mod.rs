@@ -42,7 +42,7 @@ pub use self::breaker::{BreakerConfig, DegradedConfig, HalfOpenConfig, SlowConfi
 pub use document::Document;
 pub use loaded::Loaded;
 pub use rules::{ConfigErrors, Violation};
-pub use sections::{BalanceConfig, BudgetConfig, HealthConfig, RetryConfig};
+pub use sections::{BalanceConfig, BudgetConfig, ConnectConfig, HealthConfig, RetryConfig};
 pub use sources::{Origin, Sources};
 
 use loaded::toml_value;
@@ -68,6 +68,8 @@ use loaded::toml_value;
 pub struct Config {
     /// Each node's connections.
     pub pool: pool_core::Config,
+    /// When connecting is tried again.
+    pub connect: ConnectConfig,
     /// When calls are tried again.
     pub retry: RetryConfig,
     /// Each node's breaker.
@@ -130,6 +132,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             pool: pool_core::Config::default(),
+            connect: ConnectConfig::default(),
             retry: RetryConfig::default(),
             breaker: BreakerConfig::default(),
             balance: BalanceConfig::default(),

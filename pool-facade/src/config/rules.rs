@@ -22,8 +22,14 @@ pub(super) fn check(config: &Config) -> Vec<Violation> {
             found.add(it.field.into(), &it.value, it.rule.into());
         }
     }
-    if let Err(errors) = config.retry.policy() {
-        errors.iter().for_each(|error| found.retry(error));
+    for (section, policy) in [
+        ("connect", config.connect.policy()),
+        ("retry", config.retry.policy()),
+    ] {
+        let errors = policy.err();
+        for error in errors.iter().flat_map(|errors| errors.iter()) {
+            found.delays(section, error);
+        }
     }
     if let Err(errors) = config.retry.budget.build() {
         errors.iter().for_each(|error| found.budget(error));
@@ -111,20 +117,20 @@ impl Found {
         });
     }
 
-    fn retry(&mut self, error: ConfigError) {
+    fn delays(&mut self, section: &str, error: ConfigError) {
         match error {
             ConfigError::CapBelowBase { cap, .. } => self.add(
-                "retry.max_delay".into(),
+                format!("{section}.max_delay"),
                 &cap.print(),
-                "must not be below retry.initial_delay".into(),
+                format!("must not be below {section}.initial_delay"),
             ),
             ConfigError::JitterNotAFraction { fraction } => self.add(
-                "retry.jitter".into(),
+                format!("{section}.jitter"),
                 &fraction.print(),
                 "must be a share from 0 to 1".into(),
             ),
             ConfigError::ZeroNumber { field } => {
-                self.add(format!("retry.{field}"), "0", AT_LEAST_ONE.into());
+                self.add(format!("{section}.{field}"), "0", AT_LEAST_ONE.into());
             }
             // Zero times are found by the visit.
             _ => {}

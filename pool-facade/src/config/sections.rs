@@ -7,6 +7,20 @@ use health::{MonitorPolicy, PoolThresholds};
 
 use crate::balance;
 
+/// When connecting to a node is tried again: one schedule for all who wait.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct ConnectConfig {
+    /// The delay after the first failure in a row, doubled for each further one. Default: 8 ms.
+    pub initial_delay: Duration,
+    /// The longest delay. A server that is full is given half as much more, one that refuses for
+    /// good three times as much. Default: 300 ms.
+    pub max_delay: Duration,
+    /// How delays are spread, so that many pools do not come back in step. Default: equal, from
+    /// half of the delay to all of it.
+    pub jitter: Jitter,
+}
+
 /// When calls are tried again.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
@@ -74,6 +88,20 @@ pub struct BalanceConfig {
     pub longest_damping: Duration,
     /// Below which percentage of serving nodes health is ignored. Default: 50.
     pub panic_percent: u8,
+}
+
+impl ConnectConfig {
+    /// The delays as a policy that never gives up.
+    ///
+    /// # Errors
+    ///
+    /// Every broken rule.
+    pub fn policy(&self) -> Result<backoff::Policy, backoff::ConfigErrors> {
+        backoff::Policy::exponential(self.initial_delay, self.max_delay)
+            .jitter(self.jitter)
+            .no_max_attempts()
+            .build()
+    }
 }
 
 impl RetryConfig {
@@ -144,6 +172,16 @@ impl Default for BalanceConfig {
             damping: Duration::from_secs(1),
             longest_damping: Duration::from_secs(30),
             panic_percent: 50,
+        }
+    }
+}
+
+impl Default for ConnectConfig {
+    fn default() -> Self {
+        Self {
+            initial_delay: Duration::from_millis(8),
+            max_delay: Duration::from_millis(300),
+            jitter: Jitter::Equal,
         }
     }
 }
