@@ -364,6 +364,7 @@ mod tests {
             "c@n?ary",
             "ca?na=ry",
             "12/canary",
+            "/cana%00ry",
             "?canary&x",
             "canary#",
         ] {
