@@ -4,10 +4,12 @@
 mod bench;
 mod ci;
 mod examples;
+mod fuzz;
 mod model;
 mod ops;
 mod plots;
 mod python;
+mod sanitize;
 mod services;
 mod shell;
 mod system;
@@ -71,6 +73,8 @@ enum Job {
     Doc,
     /// Check licences, sources and bans of all dependencies
     Deny,
+    /// Fuzz each target, or one, from its committed inputs
+    Fuzz(fuzz::Options),
     /// Write the dashboard, the alert rules and the metric reference from the table of metrics
     Gen {
         /// Write nothing; fail if a file differs from what would be written
@@ -118,6 +122,7 @@ fn main() -> ExitCode {
         Job::Features => ci::features(&shell),
         Job::Doc => ci::doc(&shell),
         Job::Deny => ci::deny(&shell),
+        Job::Fuzz(options) => fuzz::run(&shell, options),
         Job::Gen { check } => ops::generate(&shell, *check),
         Job::Plots { check } => plots::draw(&shell, *check),
         Job::OpsTest => ops::test(&shell),

@@ -1,10 +1,10 @@
-//! The group against its model, driven by bytes.
+//! The outlier against its model, driven by bytes.
 #![no_main]
 
 #[allow(dead_code, reason = "the other drivers belong to the other targets")]
-#[path = "../../tests/model/mod.rs"]
+#[path = "../../../health/tests/model/mod.rs"]
 mod model;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
-    model::drive_group(bytes.as_chunks().0);
+    model::drive_outlier(bytes.as_chunks().0);
 });

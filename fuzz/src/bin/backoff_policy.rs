@@ -2,7 +2,7 @@
 
 #![no_main]
 
-#[path = "../../tests/model/mod.rs"]
+#[path = "../../../backoff/tests/model/mod.rs"]
 mod model;
 
 use backoff::Rng;

@@ -2,7 +2,7 @@
 #![no_main]
 
 #[allow(dead_code, reason = "the other drivers belong to the other targets")]
-#[path = "../../tests/model/mod.rs"]
+#[path = "../../../health/tests/model/mod.rs"]
 mod model;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {

@@ -1,0 +1,11 @@
+//! The shared breaker against its machine, driven by bytes.
+#![no_main]
+
+#[allow(dead_code, reason = "shared with the property tests")]
+#[path = "../../../breaker/tests/support/model.rs"]
+mod model;
+#[allow(dead_code, reason = "the other function belongs to the other target")]
+#[path = "../../../breaker/tests/support/operations.rs"]
+mod operations;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| operations::refine(bytes));
