@@ -10,7 +10,20 @@ pub(crate) struct Random(u64);
 
 impl Random {
     pub(crate) fn new() -> Self {
+        #[cfg(feature = "test-util")]
+        if let Some(seed) = SEED.get() {
+            let mut parent = Self(seed);
+            let child = parent.next();
+            SEED.set(Some(parent.0));
+            return Self(child);
+        }
         Self(RandomState::new().hash_one(0x5eed_u64))
+    }
+
+    /// From now on this thread's generators follow from `seed`.
+    #[cfg(feature = "test-util")]
+    pub(crate) fn seed(seed: u64) {
+        SEED.set(Some(seed));
     }
 
     /// Uniform from zero to `limit`.
@@ -28,4 +41,9 @@ impl Random {
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
     }
+}
+
+#[cfg(feature = "test-util")]
+thread_local! {
+    static SEED: std::cell::Cell<Option<u64>> = const { std::cell::Cell::new(None) };
 }

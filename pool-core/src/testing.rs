@@ -33,11 +33,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
+use crate::random::Random;
 use crate::runtime::Runtime;
 use crate::slot::Phase;
 use crate::{
     Abandoned, AbortHandle, CloseReason, ConnectContext, ErrorClass, Manager, Pool, ResetAt,
 };
+
+/// Makes all jitter of the pools that this thread makes and polls from now on follow from `seed`,
+/// so that a test on one thread in paused time is repeated exactly.
+pub fn seed(seed: u64) {
+    Random::seed(seed);
+}
 
 /// What one call of the manager does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
