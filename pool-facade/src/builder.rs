@@ -1,20 +1,22 @@
 //! Assembling a pool.
 
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
-use health::PoolMonitor;
+use health::{PoolMonitor, Report};
 use pool_core::Manager;
 use pool_core::runtime::{DefaultRuntime, Runtime};
 
-use crate::balance::Balancer;
+use crate::balance::{Balancer, Role};
 use crate::config::{Config, ConfigErrors};
 use crate::control::{Control, Part};
 use crate::endpoint::Endpoint;
 use crate::judge::Judgement;
+use crate::probe::AskNode;
 use crate::shared::{JudgeError, Retries, Shared};
 use crate::{Pool, State, nodes};
 
@@ -28,6 +30,7 @@ pub struct Builder<M: Manager, R: Runtime = DefaultRuntime> {
     config: Config,
     endpoints: Vec<Endpoint<M>>,
     judge: Option<JudgeError<M::Error>>,
+    ask: Option<AskNode<M::Connection>>,
     parts: Vec<Part>,
 }
 
@@ -40,6 +43,7 @@ impl<M: Manager> Builder<M> {
             config: Config::default(),
             endpoints: Vec::new(),
             judge: None,
+            ask: None,
             parts: Vec::new(),
         }
     }
@@ -55,6 +59,7 @@ impl<M: Manager, R: Runtime> Builder<M, R> {
             config: self.config,
             endpoints: self.endpoints,
             judge: self.judge,
+            ask: self.ask,
             parts: self.parts,
         }
     }
@@ -106,6 +111,43 @@ impl<M: Manager, R: Runtime> Builder<M, R> {
         self
     }
 
+    /// Sets how a node is asked what it is and how it does, in place of
+    /// [`Manager::is_valid`], which knows no roles. Asked on a connection that no caller waits for,
+    /// within [`health.timeout`](crate::config::HealthConfig::timeout), while there are several
+    /// nodes.
+    ///
+    /// ```
+    /// use pool_facade::balance::Role;
+    /// use pool_facade::health::Report;
+    /// # use pool_core::testing::Script;
+    /// # let (first, second) = (Script::new().manager(), Script::new().manager());
+    ///
+    /// let pool = pool_facade::Pool::builder()
+    ///     .node("a", first)
+    ///     .node("b", second)
+    ///     .probe(|connection| {
+    ///         Box::pin(async move {
+    ///             let in_recovery = connection.dirt > 0; // `SELECT pg_is_in_recovery()`
+    ///             let role = if in_recovery { Role::Replica } else { Role::Primary };
+    ///             Report::up().with_role(role)
+    ///         })
+    ///     })
+    ///     .build()?;
+    /// # Ok::<(), pool_facade::ConfigErrors>(())
+    /// ```
+    pub fn probe<F>(mut self, ask: F) -> Self
+    where
+        F: for<'a> Fn(
+                &'a mut M::Connection,
+            ) -> Pin<Box<dyn Future<Output = Report<Role>> + Send + 'a>>
+            + Send
+            + Sync
+            + 'static,
+    {
+        self.ask = Some(Box::new(ask));
+        self
+    }
+
     /// Plugs in what runs with each tick, every 200 ms while the pool is used. It must not block.
     /// A panic is counted and told, and costs that run alone.
     pub fn on_tick(
@@ -147,6 +189,7 @@ impl<M: Manager, R: Runtime> Builder<M, R> {
             plan: ArcSwap::from_pointee(nodes::plan(&self.config)),
             board: balancer.board().clone(),
             judge: self.judge,
+            ask: self.ask,
             retries: Retries::default(),
             control: Control::new(balancer, self.config, monitor, self.parts),
             closed: AtomicBool::new(false),

@@ -1,10 +1,9 @@
 //! One call on its way to a connection: which nodes it has asked, and whether it may try again.
 
-use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Instant;
 
-use backoff::{Admission, Hint, Rng, Session, SplitMix64, Stop};
+use backoff::{Admission, Hint, Session, SplitMix64, Stop};
 use breaker::Rejected;
 use pool_core::runtime::Runtime;
 use pool_core::{ErrorKind, GetOptions, Manager, Pooled};
@@ -14,6 +13,7 @@ use crate::error::{Cause, Report};
 use crate::judge::Judgement;
 use crate::node::{Node, Tagged, Vital};
 use crate::plan::Plan;
+use crate::random::{generator, random};
 use crate::shared::Shared;
 use crate::{CallOptions, Error};
 
@@ -240,7 +240,7 @@ impl<'a, M: Manager, R: Runtime> Call<'a, M, R> {
         let (delay, budget) = {
             let plan = self.shared.plan.load();
             let session = self.session.get_or_insert_with(|| {
-                let session = Session::new(plan.retry, SplitMix64::unique(), now);
+                let session = Session::new(plan.retry, generator(), now);
                 match self.deadline {
                     Some(deadline) => session.deadline(deadline),
                     None => session,
@@ -341,16 +341,4 @@ impl<'a, M: Manager, R: Runtime> Call<'a, M, R> {
             last: node.and_then(|node| node.last_failure()),
         })
     }
-}
-
-/// A random number from the thread's own generator.
-fn random() -> u64 {
-    thread_local! {
-        static STATE: Cell<u64> = Cell::new(SplitMix64::unique().next_u64());
-    }
-    STATE.with(|state| {
-        let next = state.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
-        state.set(next);
-        SplitMix64::from_seed(next).next_u64()
-    })
 }

@@ -6,16 +6,17 @@
 //!
 //! Lock order: `state` is held alone, and neither user code nor a node's pool is called under it.
 
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use health::{PoolHealth, PoolMonitor};
+use health::{Action, Change, Failure, Monitor, PoolHealth, PoolMonitor, Report};
 use pool_core::Manager;
 use pool_core::runtime::Runtime;
 
-use crate::balance::{Balancer, NodeId, Standing};
+use crate::balance::{Balancer, NodeId, Role, Standing};
 use crate::node::Node;
 use crate::shared::Shared;
 use crate::{Config, state};
@@ -31,19 +32,29 @@ pub(crate) struct Control {
 
 pub(crate) struct State {
     pub(crate) balancer: Balancer,
-    /// The names of the nodes, those included that are just being added.
-    pub(crate) names: Vec<(NodeId, Arc<str>)>,
+    /// The nodes, those included that are just being added.
+    pub(crate) members: Vec<Member>,
     pub(crate) config: Arc<Config>,
     pub(crate) monitor: PoolMonitor,
     pub(crate) health: Option<PoolHealth>,
     ticked_at: Option<Instant>,
 }
 
+/// What the control plane knows of a node.
+pub(crate) struct Member {
+    pub(crate) id: NodeId,
+    pub(crate) name: Arc<str>,
+    /// How it is probed, unless it is not.
+    pub(crate) monitor: Option<Monitor<Role>>,
+}
+
 /// Something that runs with each tick.
 pub(crate) struct Part {
     pub(crate) name: String,
-    pub(crate) run: Box<dyn FnMut(Instant, &state::State) + Send>,
+    pub(crate) run: RunPart,
 }
+
+pub(crate) type RunPart = Box<dyn FnMut(Instant, &state::State) + Send>;
 
 impl Control {
     pub(crate) fn new(
@@ -55,7 +66,7 @@ impl Control {
         Self {
             state: Mutex::new(State {
                 balancer,
-                names: Vec::new(),
+                members: Vec::new(),
                 config: Arc::new(config),
                 monitor,
                 health: None,
@@ -82,16 +93,72 @@ impl Control {
 
     /// Runs plugged code; a panic is counted, told, and gives `None`.
     pub(crate) fn guard<T>(&self, pool: &str, part: &str, run: impl FnOnce() -> T) -> Option<T> {
-        match catch_unwind(AssertUnwindSafe(run)) {
-            Ok(value) => Some(value),
-            Err(payload) => {
-                // The payload is user code too: its drop may panic.
-                let _ = catch_unwind(AssertUnwindSafe(|| drop(payload)));
-                self.panics.fetch_add(1, Relaxed);
-                tracing::error!(target: "pool::maintain", pool, part, "a part of the tick panicked");
-                None
-            }
+        let result = catch_unwind(AssertUnwindSafe(run));
+        result
+            .map_err(|payload| self.on_panic(pool, part, payload))
+            .ok()
+    }
+
+    /// Counts and tells that plugged code has panicked.
+    pub(crate) fn on_panic(&self, pool: &str, part: &str, payload: Box<dyn Any + Send>) {
+        // The payload is user code too: its drop may panic.
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(payload)));
+        self.panics.fetch_add(1, Relaxed);
+        tracing::error!(target: "pool::maintain", pool, part, "a part of the control plane panicked");
+    }
+}
+
+impl State {
+    /// What the monitor of a node wants now: a probe, or that a belief be changed since one was
+    /// not heard of. One that calls have cast doubt on is asked soon. Where there is but one node there is nothing to decide, and nothing is asked.
+    pub(crate) fn poll_monitor(
+        &mut self,
+        id: NodeId,
+        suspect: bool,
+        now: Instant,
+    ) -> (Option<health::Probe>, Option<Change<Role>>) {
+        if self.members.len() < 2 {
+            return (None, None);
         }
+        let monitor = self.monitor_of(id);
+        let poll = |monitor: &mut Monitor<Role>| {
+            if suspect {
+                monitor.on_suspicion(health::Suspicion::SUSPECT, now);
+            }
+            monitor.poll(now)
+        };
+        match monitor.map(poll) {
+            Some(Action::Probe(probe)) => (Some(probe), None),
+            Some(Action::Changed(change)) => (None, Some(change)),
+            Some(Action::WaitUntil(_)) | None => (None, None),
+        }
+    }
+
+    /// A probe of a node has ended.
+    pub(crate) fn on_report(
+        &mut self,
+        id: NodeId,
+        probe: health::Probe,
+        report: Report<Role>,
+        now: Instant,
+    ) -> Option<Change<Role>> {
+        self.monitor_of(id)?.on_result(probe, report, now)
+    }
+
+    /// What is believed of a node, as a report.
+    pub(crate) fn belief(&mut self, id: NodeId) -> Report<Role> {
+        let state = self.monitor_of(id).map(|monitor| monitor.status().state);
+        match state {
+            Some(health::State::Down) => Report::down(Failure::Other),
+            Some(health::State::Draining) => Report::draining(),
+            Some(health::State::Degraded) => Report::degraded(),
+            _ => Report::up(),
+        }
+    }
+
+    fn monitor_of(&mut self, id: NodeId) -> Option<&mut Monitor<Role>> {
+        let mut members = self.members.iter_mut();
+        members.find(|member| member.id == id)?.monitor.as_mut()
     }
 }
 
@@ -137,8 +204,9 @@ impl<M: Manager, R: Runtime> Shared<M, R> {
         }
     }
 
-    fn balance(&self, now: Instant) {
+    fn balance(self: &Arc<Self>, now: Instant) {
         let verdict = self.control.lock().balancer.tick(now);
+        self.probe(&verdict.probes, now);
         for change in verdict.changes {
             let plan = self.plan.load();
             let node = plan.node(change.node).map(|node| &*node.vital.name);

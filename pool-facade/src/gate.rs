@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 use backoff::{Budget, Cost, Policy, Rng, SplitMix64};
 use pool_core::{Admission, ConnectGate, ErrorClass};
 
+use crate::random::generator;
+
 /// The connect gate of one node.
 pub(crate) struct Gate {
     pace: Mutex<Pace>,
@@ -40,7 +42,7 @@ impl Gate {
         Self {
             pace: Mutex::new(Pace {
                 policy,
-                random: SplitMix64::unique(),
+                random: generator(),
                 interval: rate.map_or(Duration::ZERO, |rate| Duration::from_secs(1) / rate.max(1)),
                 by_rate: None,
                 by_failure: None,

@@ -19,9 +19,13 @@ mod nodes;
 mod options;
 mod plan;
 mod pool;
+mod probe;
+mod random;
 mod run;
 mod shared;
 mod state;
+#[cfg(feature = "test-util")]
+pub mod testing;
 mod within;
 
 pub use builder::Builder;
@@ -29,6 +33,7 @@ pub use config::{Config, ConfigErrors};
 pub use endpoint::Endpoint;
 pub use error::{Error, ErrorKind};
 pub use guard::{Guard, Outcome, Scope};
+pub use health;
 pub use judge::{By, ByPool, Judge, Judgement};
 pub use options::CallOptions;
 pub use pool::Pool;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
 
 use breaker::{Breaker, Rejected};
 use pool_core::runtime::Runtime;
@@ -28,6 +28,8 @@ pub(crate) struct Vital<M> {
     pub(crate) breaker: Breaker,
     /// The class of the last failure, as its place in [`CLASSES`] plus 1.
     last: AtomicU8,
+    /// A failure says that the node may be gone or play another part than before.
+    suspect: AtomicBool,
 }
 
 impl<M> Vital<M> {
@@ -38,6 +40,7 @@ impl<M> Vital<M> {
             manager,
             breaker,
             last: AtomicU8::new(0),
+            suspect: AtomicBool::new(false),
         }
     }
 
@@ -56,6 +59,14 @@ impl<M> Vital<M> {
         let place = CLASSES.iter().position(|one| *one == class);
         let place = place.and_then(|place| u8::try_from(place + 1).ok());
         self.last.store(place.unwrap_or(0), Relaxed);
+        if matches!(class, ErrorClass::Broken | ErrorClass::WrongRole) {
+            self.suspect.store(true, Relaxed);
+        }
+    }
+
+    /// Whether a call has cast doubt on the node since this was last asked.
+    pub(crate) fn take_suspicion(&self) -> bool {
+        self.suspect.swap(false, Relaxed)
     }
 
     pub(crate) fn last_failure(&self) -> Option<ErrorClass> {

@@ -5,16 +5,18 @@ use std::time::Instant;
 
 use backoff::Budget;
 use breaker::Breaker;
+use health::Monitor;
 use pool_core::Manager;
 use pool_core::runtime::Runtime;
 
 use crate::balance;
 use crate::config::{Config, ConfigErrors, Violation};
-use crate::control::State;
+use crate::control::{Member, State};
 use crate::endpoint::Endpoint;
 use crate::gate::Gate;
 use crate::node::{Node, Tagged, Vital};
 use crate::plan::Plan;
+use crate::random::random;
 use crate::shared::Shared;
 
 impl<M: Manager, R: Runtime> Shared<M, R> {
@@ -53,6 +55,7 @@ impl<M: Manager, R: Runtime> Shared<M, R> {
         let runtime = self.runtime.clone();
         let breaker = Breaker::builder(config.breaker.policy())
             .name(&format!("{}/{}", self.name, endpoint.name))
+            .seed(random())
             .clock(move || runtime.now())
             .build()
             .expect("the configuration was checked");
@@ -142,23 +145,29 @@ impl State {
         node: balance::Node,
         now: Instant,
     ) -> Result<balance::NodeId, ConfigErrors> {
-        if self.names.iter().any(|(_, taken)| *taken == name) {
+        if self.members.iter().any(|member| member.name == name) {
             return Err(violation(&name, "must be the only node of its name"));
         }
         let id = self.balancer.insert(node, now);
         let id = id.map_err(|error| violation(&name, &error.to_string()))?;
-        self.names.push((id, name));
+        let monitor = self.config.health.monitor().map(|policy| {
+            Monitor::new(policy, random(), now).expect("the configuration was checked")
+        });
+        self.members.push(Member { id, name, monitor });
         Ok(id)
     }
 
     fn has(&self, id: balance::NodeId) -> bool {
-        self.names.iter().any(|(known, _)| *known == id)
+        self.members.iter().any(|member| member.id == id)
     }
 
     /// Gives up the place of the node of this name.
     fn release(&mut self, name: &str, now: Instant) -> Option<balance::NodeId> {
-        let place = self.names.iter().position(|(_, taken)| **taken == *name)?;
-        let (id, _) = self.names.swap_remove(place);
+        let place = self
+            .members
+            .iter()
+            .position(|member| *member.name == *name)?;
+        let Member { id, .. } = self.members.swap_remove(place);
         self.balancer.remove(id, now);
         Some(id)
     }

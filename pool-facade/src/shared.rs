@@ -14,6 +14,7 @@ use crate::control::Control;
 use crate::judge::Judgement;
 use crate::node::Vital;
 use crate::plan::Plan;
+use crate::probe::AskNode;
 
 /// The heart of a pool; dropped with its last handle, and with it the nodes.
 pub(crate) struct Shared<M: Manager, R: Runtime> {
@@ -25,6 +26,8 @@ pub(crate) struct Shared<M: Manager, R: Runtime> {
     pub(crate) plan: ArcSwap<Plan<M, R>>,
     pub(crate) board: Arc<Board>,
     pub(crate) judge: Option<JudgeError<M::Error>>,
+    /// How nodes are probed, in place of the manager's check.
+    pub(crate) ask: Option<AskNode<M::Connection>>,
     pub(crate) retries: Retries,
     pub(crate) control: Control,
     pub(crate) closed: AtomicBool,

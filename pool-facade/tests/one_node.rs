@@ -1,20 +1,13 @@
 //! A pool of one node: order of asking, leasing and admitting, and what becomes of failures.
 
+mod support;
+
 use std::time::Duration;
 
 use pool_core::ErrorClass;
 use pool_core::testing::{Script, ScriptedError, Step};
 use pool_facade::{CallOptions, ErrorKind, Judgement, Outcome, Pool, pool_core};
-
-type Scripted = pool_core::testing::Scripted;
-
-fn pool(script: &std::sync::Arc<Script>) -> Pool<Scripted> {
-    Pool::builder()
-        .node("db", script.manager())
-        .max_size(2)
-        .build()
-        .unwrap()
-}
+use support::{ms, pass, pool};
 
 #[tokio::test(start_paused = true)]
 async fn three_lines_are_a_useful_pool() {
@@ -31,8 +24,7 @@ async fn three_lines_are_a_useful_pool() {
 
 #[tokio::test(start_paused = true)]
 async fn five_failures_in_a_row_open_the_breaker_and_then_nobody_is_connected() {
-    let script = Script::new();
-    let pool = pool(&script);
+    let (_, pool) = pool(2);
     for _ in 0..5 {
         let error = pool
             .run(async |_| Err::<(), _>(ScriptedError::new(ErrorClass::Transient)))
@@ -47,7 +39,7 @@ async fn five_failures_in_a_row_open_the_breaker_and_then_nobody_is_connected() 
     }
     let error = pool.run(async |_| Ok(())).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Rejected);
-    assert!(error.retry_after().unwrap() <= Duration::from_millis(250));
+    assert!(error.retry_after().unwrap() <= ms(250));
     assert_eq!(error.class(), Some(ErrorClass::Transient));
     assert_eq!(error.node(), Some("db"));
     assert!(error.is_retryable());
@@ -55,7 +47,7 @@ async fn five_failures_in_a_row_open_the_breaker_and_then_nobody_is_connected() 
     assert!(pool.try_get().is_none());
     assert!(!pool.ready().ready, "{}", pool.ready());
     // Once the open time is over calls probe, and heal.
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    pass(ms(300)).await;
     pool.run(async |_| Ok(())).await.unwrap();
     pool.run(async |_| Ok(())).await.unwrap();
     assert!(pool.ready().ready);
@@ -73,7 +65,7 @@ async fn only_what_was_not_executed_or_is_idempotent_is_tried_again() {
         (ErrorClass::Caller, 1, 1),
         (ErrorClass::Permanent, 1, 1),
     ] {
-        let pool = pool(&Script::new());
+        let (_, pool) = pool(2);
         let fail = async |_: &mut _| Err::<(), _>(ScriptedError::new(class));
         let error = pool.run(fail).await.unwrap_err();
         assert_eq!(error.attempts(), attempts, "{class}");
@@ -91,11 +83,11 @@ async fn an_error_of_ones_own_is_judged_by_ones_own_judge() {
         Busy,
         Other,
     }
-    let pool = pool(&Script::new());
+    let (_, pool) = pool(2);
     let judge = |error: &Mine| match error {
         Mine::Busy => Judgement::new(ErrorClass::Overload)
             .not_executed()
-            .retry_after(Duration::from_millis(700)),
+            .retry_after(ms(700)),
         Mine::Other => ErrorClass::Caller.into(),
     };
     let mut calls = 0;
@@ -111,10 +103,7 @@ async fn an_error_of_ones_own_is_judged_by_ones_own_judge() {
         .await;
     calls += cell.into_inner();
     assert_eq!((answer.unwrap(), calls), (1, 2));
-    assert!(
-        started.elapsed() >= Duration::from_millis(700),
-        "the hint is honoured"
-    );
+    assert!(started.elapsed() >= ms(700), "the hint is honoured");
     let error = pool
         .run_with(CallOptions::new().judge(judge), async |_| {
             Err::<(), _>(Mine::Other)
@@ -127,9 +116,8 @@ async fn an_error_of_ones_own_is_judged_by_ones_own_judge() {
 
 #[tokio::test(start_paused = true)]
 async fn a_call_that_is_out_of_time_ends_then_and_its_connection_is_not_lent_again() {
-    let script = Script::new();
-    let pool = pool(&script);
-    let options = || CallOptions::new().timeout(Duration::from_millis(100));
+    let (script, pool) = pool(2);
+    let options = || CallOptions::new().timeout(ms(100));
     let started = tokio::time::Instant::now();
     let error = pool
         .run_with(options(), async |_| {
@@ -139,8 +127,8 @@ async fn a_call_that_is_out_of_time_ends_then_and_its_connection_is_not_lent_aga
         .await
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::OperationTimeout);
-    assert_eq!(started.elapsed(), Duration::from_millis(100));
-    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert_eq!(started.elapsed(), ms(100));
+    pass(ms(1)).await;
     assert_eq!((script.live(), pool.state().total().size), (0, 0));
     assert_eq!(pool.statistics().nodes[0].breaker.totals.overloads, 1);
     // Waiting for the connection is part of the call.
@@ -151,7 +139,7 @@ async fn a_call_that_is_out_of_time_ends_then_and_its_connection_is_not_lent_aga
         .await
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout(pool_core::Stage::Connect));
-    assert_eq!(started.elapsed(), Duration::from_millis(100));
+    assert_eq!(started.elapsed(), ms(100));
     assert!(
         error
             .to_string()
@@ -161,7 +149,7 @@ async fn a_call_that_is_out_of_time_ends_then_and_its_connection_is_not_lent_aga
 
 #[tokio::test(start_paused = true)]
 async fn a_guard_is_no_call_of_the_breaker_unless_it_is_reported_or_comes_back_broken() {
-    let pool = pool(&Script::new());
+    let (_, pool) = pool(2);
     let totals = || pool.statistics().nodes[0].breaker.totals;
     drop(pool.get().await.unwrap());
     assert_eq!((totals().successes, totals().failures), (0, 0));
@@ -183,15 +171,14 @@ async fn a_guard_is_no_call_of_the_breaker_unless_it_is_reported_or_comes_back_b
 
 #[tokio::test(start_paused = true)]
 async fn a_dropped_call_gives_everything_back_and_counts_for_nothing() {
-    let script = Script::new();
-    let pool = pool(&script);
+    let (_, pool) = pool(2);
     let call = pool.run(async |_| {
         std::future::pending::<()>().await;
         Ok(())
     });
-    let late = tokio::time::timeout(Duration::from_millis(50), call).await;
+    let late = tokio::time::timeout(ms(50), call).await;
     assert!(late.is_err());
-    tokio::time::sleep(Duration::from_millis(1)).await;
+    pass(ms(1)).await;
     let breaker = pool.statistics().nodes[0].breaker.clone();
     assert_eq!((breaker.totals.cancelled, breaker.in_flight), (1, Some(0)));
     assert_eq!(pool.state().total().size, 0, "abandoned, so discarded");
@@ -199,12 +186,12 @@ async fn a_dropped_call_gives_everything_back_and_counts_for_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn a_closed_pool_says_so() {
-    let pool = pool(&Script::new());
+    let (_, pool) = pool(2);
     let held = pool.get().await.unwrap();
-    let report = pool.close(Duration::from_millis(10)).await;
+    let report = pool.close(ms(10)).await;
     assert_eq!((report.aborted, report.outstanding), (1, 1));
     drop(held);
-    assert!(pool.close(Duration::from_millis(10)).await.is_clean());
+    assert!(pool.close(ms(10)).await.is_clean());
     let error = pool.run(async |_| Ok(())).await.unwrap_err();
     assert_eq!(
         (error.kind(), error.is_retryable()),
@@ -220,7 +207,7 @@ fn a_thread_without_a_runtime_is_served() {
         .enable_time()
         .build()
         .unwrap();
-    let pool = pool(&Script::new());
+    let (_, pool) = pool(2);
     runtime.block_on(async { drop(pool.get().await.unwrap()) });
     let deadline = pool_core::runtime::Timer::now(&pool_core::runtime::Tokio::default())
         + Duration::from_secs(5);
