@@ -252,7 +252,10 @@ impl Config {
         self
     }
 
-    /// Failure rate, overloads included, at which the breaker opens; `None`: it never does for it.
+    /// Failure rate at which the breaker opens; `None`: it never does for it.
+    ///
+    /// Overload counts as failure only when the degraded state is off. When it is on, the limit
+    /// answers overload, and the breaker opens once calls still fail under a limit of one.
     #[must_use]
     pub fn failure_rate(mut self, rate: impl Into<Option<f64>>) -> Self {
         self.failure_rate = rate.into();

@@ -14,7 +14,7 @@
 //!          │      failures for the hold time              │             │ succeed
 //!          │                                              │             │
 //!          │   failure rate, failures in a row, slow-call │             │
-//!          │   rate, nothing healthy                      ▼             │
+//!          │   rate, nothing healthy, limit futile        ▼             │
 //!          │                                         ┌──────┐     ┌───────────┐
 //!          └───────────────────────────────────────▶ │ open │ ──▶ │ half-open │
 //!                                                    └──────┘ ◀── └───────────┘
@@ -118,15 +118,18 @@
 //! # Degraded
 //!
 //! Timeouts and "too many requests" mean that fewer calls would be answered sooner. When they are
-//! more than 5 % of the recent results, the limit is set to 0.7 of the calls in flight, then shrinks
-//! with each further signal and grows with each success that comes while at least half of it is
-//! used. Refusing a *share* of the calls instead would leave what is in flight to the demand. Fast
-//! failures are no overload: they degrade the breaker, as a signal to skip what is optional, and
-//! leave every call admitted.
+//! more than 5 % of the recent results, beyond what chance explains, the limit is set to 0.7 of the
+//! calls in flight, then shrinks with each further signal and grows with the successes that come
+//! while it is used. Refusing a *share* of the calls instead would leave what is in flight to the demand. As
+//! long as there is a limit to shrink, overload does not open the breaker; it does when the limit is
+//! at one and three calls in a row that were made under it still fail. Fast failures are no
+//! overload: they degrade the breaker, as a signal to skip what is optional, and leave every call
+//! admitted.
 //!
-//! With capacity cut to half in simulation, 0.97 to 0.98 of what is still possible is served at
-//! 10 ms calls and 0.91 to 0.99 at 100 ms calls; a breaker that opens at half of the calls failing
-//! serves 0.15 to 0.40 of it, none at all 0.01 to 0.09
+//! With capacity cut to half in simulation, 0.97 to 1.00 of what is still possible is served at
+//! 10 ms calls and 0.96 to 0.99 at 100 ms calls, and no breaker opens; one that opens at half of the
+//! calls failing serves 0.15 to 0.40 of it, none at all 0.01 to 0.09. A harmless tail of one timeout
+//! in a hundred costs at most 0.4 % more than itself
 //! (`cargo test -p breaker --test simulation -- --nocapture`).
 //!
 //! # Parameters
@@ -135,7 +138,7 @@
 //! |---|---|---|
 //! | [`window`](Config::window) | 10 × 100 ms | a second is many calls where it matters and soon forgotten; counted by thread, so that threads do not meet |
 //! | [`minimum_calls`](Config::minimum_calls) | 10 | fewer prove nothing |
-//! | [`failure_rate`](Config::failure_rate) | 0.95 | open is for a backend that is gone; half a backend is worth having |
+//! | [`failure_rate`](Config::failure_rate) | 0.95 | open is for a backend that is gone; half a backend is worth having. Overload counts here only when the degraded state is off |
 //! | [`consecutive`](Config::consecutive) | 5 | finds a dead backend of few calls |
 //! | [`confidence`](Config::confidence) | off | 1.64 keeps small samples from opening at low thresholds |
 //! | [`slow`](Config::slow) | off | only you know what slow is, and it costs a lock per call |

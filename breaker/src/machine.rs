@@ -372,7 +372,7 @@ impl Machine {
                     now_ns.saturating_sub(stamp.started_ns) >= nanos(rule.threshold)
                 });
                 self.evidence.record(kind, slow);
-                self.judge_result(kind, slow, now_ns);
+                self.judge_result(kind, slow, stamp, now_ns);
             } else if self.mode == Mode::Automatic && self.state == State::HalfOpen {
                 self.probes.give_back();
             }

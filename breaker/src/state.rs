@@ -138,6 +138,8 @@ pub enum Cause {
     Consecutive,
     /// The slow-call rate reached the threshold of the open state.
     SlowRate,
+    /// With the limit at one, call after call still failed.
+    LimitFutile,
     /// Nothing of the backend is healthy.
     HealthGone,
     /// The limit stopped binding and failures stayed rare for the hold time.
@@ -160,7 +162,7 @@ pub enum Cause {
 
 impl Cause {
     /// All causes.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Overload,
         Self::ManyFailures,
         Self::ManySlow,
@@ -168,6 +170,7 @@ impl Cause {
         Self::FailureRate,
         Self::Consecutive,
         Self::SlowRate,
+        Self::LimitFutile,
         Self::HealthGone,
         Self::Calm,
         Self::Unlimited,
@@ -190,6 +193,7 @@ impl fmt::Display for Cause {
             Self::FailureRate => "failure rate",
             Self::Consecutive => "consecutive failures",
             Self::SlowRate => "slow-call rate",
+            Self::LimitFutile => "limit futile",
             Self::HealthGone => "health gone",
             Self::Calm => "calm",
             Self::Unlimited => "degraded off",
@@ -210,6 +214,7 @@ pub(crate) const fn edge(from: State, cause: Cause) -> Option<State> {
     match (from, cause) {
         (Closed, Overload | ManyFailures | ManySlow | HealthLow) => Some(Degraded),
         (Closed | Degraded, FailureRate | Consecutive | SlowRate | HealthGone) => Some(Open),
+        (Degraded, LimitFutile) => Some(Open),
         (Degraded, Calm | Unlimited) => Some(Closed),
         (Open, WaitOver | HealthBack) => Some(HalfOpen),
         (HalfOpen, ProbesPassed) => Some(Degraded),
@@ -242,7 +247,7 @@ mod tests {
             (
                 Degraded,
                 Open,
-                &[FailureRate, Consecutive, SlowRate, HealthGone],
+                &[FailureRate, Consecutive, SlowRate, LimitFutile, HealthGone],
             ),
             (Open, HalfOpen, &[WaitOver, HealthBack]),
             (HalfOpen, Degraded, &[ProbesPassed]),

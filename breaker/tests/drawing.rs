@@ -8,7 +8,7 @@ fn the_drawing_is_pinned() {
     closed -> degraded [label="overload\nmany failures\nmany slow calls\nhealth low"];
     closed -> open [label="failure rate\nconsecutive failures\nslow-call rate\nhealth gone"];
     degraded -> closed [label="calm\ndegraded off"];
-    degraded -> open [label="failure rate\nconsecutive failures\nslow-call rate\nhealth gone"];
+    degraded -> open [label="failure rate\nconsecutive failures\nslow-call rate\nlimit futile\nhealth gone"];
     open -> half_open [label="open time over\nhealth back"];
     half_open -> degraded [label="probes passed"];
     half_open -> open [label="health gone\nprobes failed\nprobes late"];

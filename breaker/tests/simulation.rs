@@ -29,9 +29,15 @@ fn binary() -> Config {
         .degraded(None)
 }
 
-fn setup(service_s: f64, in_flight: f64, tail: f64) -> Setup {
+fn setup(service_s: f64, in_flight: f64, tail: f64, seed: u64) -> Setup {
     let instances = if in_flight > 1.0 { 5 } else { 20 };
     let servers = (instances as f64 * in_flight / 0.69 / 2.0) as usize * 2;
+    // Where calls are most frequent, fewer seconds hold as many.
+    let (stop_s, end_s) = if service_s < 0.05 && in_flight > 1.0 {
+        (13.0, 16.0)
+    } else {
+        (63.0, 73.0)
+    };
     Setup {
         instances,
         in_flight,
@@ -42,87 +48,90 @@ fn setup(service_s: f64, in_flight: f64, tail: f64) -> Setup {
         servers,
         during: Incident::Servers(servers / 2),
         start_s: 3.0,
-        stop_s: if service_s < 0.05 && in_flight > 1.0 {
-            13.0
-        } else {
-            63.0
-        },
-        end_s: if service_s < 0.05 && in_flight > 1.0 {
-            16.0
-        } else {
-            73.0
-        },
-        seed: 1,
+        stop_s,
+        end_s,
+        seed,
     }
 }
 
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
 /// One cell: goodput during the incident as a share of the possible, and in calm weather.
-fn cell(service_s: f64, in_flight: f64, tail: f64, bar: f64) {
-    let setup = setup(service_s, in_flight, tail);
-    let demand = setup.instances as f64 * in_flight;
-    let possible = (setup.servers as f64 / 2.0 / demand).min(1.0) * (1.0 - tail);
-    let ours = run(&setup, Some(Config::new()));
-    let share = ours.success() / possible;
-    let binary = run(&setup, Some(binary())).success() / possible;
-    let none = run(&setup, None).success() / possible;
-    let calm = run(
-        &Setup {
+///
+/// A seed of the smallest cell is 4200 served calls, give or take 1.5 % by chance: so the bars are
+/// held against the mean of many.
+fn cell(service_s: f64, in_flight: f64, tail: f64, seeds: u64) {
+    let shape = setup(service_s, in_flight, tail, 1);
+    let demand = shape.instances as f64 * in_flight;
+    let possible = (shape.servers as f64 / 2.0 / demand).min(1.0) * (1.0 - tail);
+    let binary = run(&shape, Some(binary())).success() / possible;
+    let none = run(&shape, None).success() / possible;
+    let (mut shares, mut calm) = (Vec::new(), Vec::new());
+    for seed in 1..=seeds {
+        let halved = Setup { seed, ..shape };
+        let ours = run(&halved, Some(Config::new()));
+        shares.push(ours.success() / possible);
+        assert_eq!(ours.openings, 0, "overload is what the limit is for");
+        // Overload brings one transition down and, at most three times a minute, one up.
+        assert!(ours.transitions <= 8 * shape.instances as u64);
+        assert!(ours.recovery_s.is_some_and(|seconds| seconds <= 3.0));
+        let fair = Setup {
             during: Incident::None,
-            ..setup
-        },
-        Some(Config::new()),
-    );
+            ..halved
+        };
+        calm.push(run(&fair, Some(Config::new())).success());
+    }
+    let (share, calm) = (mean(&shares), mean(&calm));
     println!(
-        "{service_s} s, {in_flight} in flight, {tail} tail: ours {share:.3}, binary {binary:.3}, \
-         none {none:.3} of {possible:.3}; calm {:.4}; {} transitions",
-        calm.success(),
-        ours.transitions
+        "{service_s} s, {in_flight} in flight, {tail} tail, {seeds} seeds: ours {share:.3}, \
+         binary {binary:.3}, none {none:.3} of {possible:.3}; calm {calm:.4}"
     );
-    assert!(share >= bar, "{share} of the possible");
+    assert!(share >= 0.95, "{share} of the possible");
     assert!(share >= 1.2 * binary && share >= 2.0 * none);
-    assert!(calm.success() >= 0.98);
-    // Overload brings one transition down and, at most twice a minute, one up.
-    assert!(ours.transitions <= 6 * setup.instances as u64);
+    assert!(shares.iter().all(|share| *share >= 0.88), "{shares:?}");
+    assert!(calm >= 0.98);
 }
 
 #[test]
 fn capacity_halved_10_ms_half_a_call_in_flight() {
-    cell(0.01, 0.5, 0.0, 0.95);
+    cell(0.01, 0.5, 0.0, 3);
 }
 
 #[test]
 fn capacity_halved_10_ms_half_a_call_in_flight_with_a_tail() {
-    cell(0.01, 0.5, 0.01, 0.95);
+    cell(0.01, 0.5, 0.01, 3);
 }
 
 #[test]
 fn capacity_halved_10_ms_40_in_flight() {
-    cell(0.01, 40.0, 0.0, 0.95);
+    cell(0.01, 40.0, 0.0, 2);
 }
 
 #[test]
 fn capacity_halved_10_ms_40_in_flight_with_a_tail() {
-    cell(0.01, 40.0, 0.01, 0.95);
+    cell(0.01, 40.0, 0.01, 2);
 }
 
 #[test]
 fn capacity_halved_100_ms_half_a_call_in_flight() {
-    cell(0.1, 0.5, 0.0, 0.90);
+    cell(0.1, 0.5, 0.0, 40);
 }
 
 #[test]
 fn capacity_halved_100_ms_half_a_call_in_flight_with_a_tail() {
-    cell(0.1, 0.5, 0.01, 0.90);
+    cell(0.1, 0.5, 0.01, 40);
 }
 
 #[test]
 fn capacity_halved_100_ms_40_in_flight() {
-    cell(0.1, 40.0, 0.0, 0.93);
+    cell(0.1, 40.0, 0.0, 3);
 }
 
 #[test]
 fn capacity_halved_100_ms_40_in_flight_with_a_tail() {
-    cell(0.1, 40.0, 0.01, 0.93);
+    cell(0.1, 40.0, 0.01, 3);
 }
 
 #[test]
@@ -132,8 +141,7 @@ fn after_a_hang_of_ten_seconds_service_is_back_within_three() {
             during: Incident::Hang,
             stop_s: 13.0,
             end_s: 40.0,
-            seed,
-            ..setup(0.01, 0.5, 0.0)
+            ..setup(0.01, 0.5, 0.0, seed)
         };
         let ours = run(&hang, Some(Config::new()));
         println!(
@@ -159,7 +167,7 @@ fn failures_that_do_not_depend_on_load_cost_nothing_more() {
         let steady = Setup {
             faults,
             during: Incident::None,
-            ..setup(0.01, 0.5, 0.0)
+            ..setup(0.01, 0.5, 0.0, 1)
         };
         let ours = run(&steady, Some(Config::new()));
         assert_eq!(ours.refused, 0);

@@ -9,6 +9,7 @@ use crate::limit::Limit;
 use crate::probes::{Probes, Rule, Verdict};
 use crate::rejected::Rejected;
 use crate::state::{Cause, Mode, State, edge};
+use crate::ticket::Stamp;
 use crate::window::{Counts, Kind, share, wilson_lower};
 
 impl Machine {
@@ -49,7 +50,7 @@ impl Machine {
         Ok(())
     }
 
-    pub(super) fn judge_result(&mut self, kind: Kind, slow: bool, now_ns: u64) {
+    pub(super) fn judge_result(&mut self, kind: Kind, slow: bool, stamp: Stamp, now_ns: u64) {
         if self.mode != Mode::Automatic {
             return;
         }
@@ -59,6 +60,9 @@ impl Machine {
                 .on_result(kind == Kind::Success && !slow, self.rule());
             self.go_by(verdict, Cause::ProbesFailed, now_ns);
             return;
+        }
+        if kind != Kind::Success && stamp.degraded() {
+            self.limit.on_failed(stamp.started_ns);
         }
         if let Some(cause) = self.opening_cause() {
             self.go(cause, now_ns);
@@ -170,7 +174,14 @@ impl Machine {
         {
             return Some(Cause::Consecutive);
         }
-        let bad = counts.failures + counts.overloads;
+        if self.config.failure_rate.is_some() && self.limit.is_futile() {
+            return Some(Cause::LimitFutile);
+        }
+        // As long as there is a limit to shrink, it is the answer to overload.
+        let bad = match self.config.degraded {
+            Some(_) => counts.failures,
+            None => counts.failures + counts.overloads,
+        };
         if self.reaches(bad, counts.total(), self.config.failure_rate) {
             return Some(Cause::FailureRate);
         }

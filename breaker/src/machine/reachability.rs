@@ -35,7 +35,7 @@ fn small(degraded: bool) -> Config {
 type Key = (
     State,
     Vec<(Kind, bool)>,
-    Vec<bool>,
+    Vec<(bool, bool)>,
     Option<(u32, (u32, u32))>,
     Vec<u64>,
 );
@@ -91,10 +91,14 @@ impl World {
         let now_ns = self.now_ms * 1_000_000;
         let age = |then_ns: u64| now_ns.saturating_sub(then_ns).min(4 * STEP_MS * 1_000_000);
         let left = |until_ns: u64| until_ns.saturating_sub(now_ns);
-        let mut current: Vec<bool> = self
+        let mut current: Vec<(bool, bool)> = self
             .running
             .iter()
-            .map(|stamp| stamp.epoch() == machine.epoch)
+            .map(|stamp| {
+                let mut limit = machine.limit.clone();
+                limit.on_failed(stamp.started_ns);
+                (stamp.epoch() == machine.epoch, limit != machine.limit)
+            })
             .collect();
         current.sort_unstable();
         let probes = (machine.state == State::HalfOpen).then_some(machine.probes);
@@ -102,6 +106,7 @@ impl World {
             machine.evidence.counts().streak.min(3),
             machine.current_calls(),
             machine.limit.calls().unwrap_or(0),
+            u64::from(machine.limit.futile()),
             machine.calm.map_or(99, |calm| age(calm.since_ns)),
             machine
                 .calm
