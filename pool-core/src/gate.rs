@@ -4,9 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::ErrorClass;
 use crate::random::Random;
+use crate::runtime::Runtime;
 use crate::sync::Mutex;
+use crate::{Error, ErrorClass, ErrorKind, Manager, Pool};
 
 /// Decides when an attempt to connect may start.
 ///
@@ -43,6 +44,23 @@ pub enum Admission {
     NotBefore(Instant),
     /// Ask again at this time; those who wait are told the last error now.
     Refuse(Instant),
+}
+
+impl<M: Manager, R: Runtime> Pool<M, R> {
+    /// Refuses an acquire in the name of a [`ConnectGate`] that is shut, for a caller who knows
+    /// that without waiting in line: counts it among the failed ones, and gives the error with the
+    /// latest failure to connect.
+    pub fn refuse_connect(&self) -> Error<M::Error> {
+        let core = self.core();
+        let kind = ErrorKind::Connect;
+        {
+            let tally = &mut core.ledger.lock().tally;
+            tally.begun += 1;
+            tally.fail(kind);
+        }
+        let cause = core.last_error.lock().clone();
+        core.error(kind, Duration::ZERO, cause)
+    }
 }
 
 /// The pace of connecting without a breaker: one schedule for the whole pool, however many callers

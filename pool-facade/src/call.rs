@@ -138,10 +138,14 @@ impl<'a, M: Manager, R: Runtime> Call<'a, M, R> {
                 Some(_) => None,
                 None => self.shared.board.start(node.vital.id),
             };
-            return Ok(match node.pool.try_get_with(&self.acquire) {
-                Some(pooled) => Next::Leased((pooled, flight)),
-                None => Next::Wait(node.clone(), flight),
-            });
+            if let Some(pooled) = node.pool.try_get_with(&self.acquire) {
+                return Ok(Next::Leased((pooled, flight)));
+            }
+            if !node.gate.is_shut(|| self.shared.runtime.now()) {
+                return Ok(Next::Wait(node.clone(), flight));
+            }
+            let error = node.pool.refuse_connect();
+            self.pass_over(&node.vital, flight, error)?;
         }
     }
 

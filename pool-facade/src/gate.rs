@@ -2,9 +2,10 @@
 //!
 //! The invariant: while the last attempt has failed, at most one attempt is under way, whatever the
 //! number of callers. From the second failure on, or when an attempt takes longer than
-//! [`PATIENCE`], those for whom none is under way are told the reason instead of waiting on.
+//! [`PATIENCE`], those who wait are told the reason instead of waiting on. Nobody queues at a gate that is shut.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,9 @@ pub(crate) struct Gate {
     pace: Mutex<Pace>,
     /// What quick attempts after a failure are charged to; a success deposits.
     budget: Budget,
+    /// The last attempt failed. A copy, so that callers who find no connection idle in good times
+    /// need no lock.
+    failing: AtomicBool,
 }
 
 /// The machine behind the gate.
@@ -52,11 +56,20 @@ impl Gate {
                 crowded_until: None,
             }),
             budget: Budget::builder().build().expect("the defaults are valid"),
+            failing: AtomicBool::new(false),
         }
     }
-}
 
-impl Gate {
+    /// Whether callers are to be told the reason now: no attempt may start, and none that was
+    /// begun lately is under way.
+    pub(crate) fn is_shut(&self, now: impl FnOnce() -> Instant) -> bool {
+        if !self.failing.load(Relaxed) {
+            return false;
+        }
+        let pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
+        matches!(pace.holds(now()), Some(Admission::Refuse(_)))
+    }
+
     /// How many attempts in a row have failed.
     pub(crate) fn failures(&self) -> u32 {
         self.pace
@@ -76,6 +89,7 @@ impl ConnectGate for Gate {
 
     fn on_result(&self, now: Instant, result: Result<(), ErrorClass>) {
         let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
+        self.failing.store(result.is_err(), Relaxed);
         match result {
             Ok(()) => {
                 pace.succeed();
@@ -91,20 +105,11 @@ impl Pace {
         if let Some(at) = self.by_rate.filter(|at| now < *at) {
             return Admission::NotBefore(at);
         }
-        let crowded = self.crowded_until.is_some_and(|until| now < until);
+        if let Some(not_now) = self.holds(now) {
+            return not_now;
+        }
+        let crowded = self.is_crowded(now);
         if self.failures > 0 || crowded {
-            if let Some(at) = self.by_failure.filter(|at| now < *at) {
-                return self.hold(at, self.failures > 1);
-            }
-            if let Some(since) = self.probing {
-                let patience = since + PATIENCE;
-                return if now < patience {
-                    self.hold(patience, false)
-                } else {
-                    // Its end will ask again; this is only for the case that nobody waits then.
-                    self.hold(now + LONGEST, true)
-                };
-            }
             self.probing = Some(now);
         }
         let interval = if crowded {
@@ -114,6 +119,28 @@ impl Pace {
         };
         self.by_rate = Some(now + interval).filter(|_| !interval.is_zero());
         Admission::Go
+    }
+
+    /// What is answered on account of failures, unless an attempt may start.
+    fn holds(&self, now: Instant) -> Option<Admission> {
+        if self.failures == 0 && !self.is_crowded(now) {
+            return None;
+        }
+        if let Some(at) = self.by_failure.filter(|at| now < *at) {
+            let soon = at.saturating_duration_since(now) <= PATIENCE;
+            return Some(self.hold(at, self.failures > 1 || !soon));
+        }
+        let patience = self.probing? + PATIENCE;
+        Some(if now < patience {
+            self.hold(patience, false)
+        } else {
+            // Its end will ask again; this is only for the case that nobody waits then.
+            self.hold(now + LONGEST, true)
+        })
+    }
+
+    fn is_crowded(&self, now: Instant) -> bool {
+        self.crowded_until.is_some_and(|until| now < until)
     }
 
     /// Not now. A server that is merely full serves by the connections that it has: those who wait

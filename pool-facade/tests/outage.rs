@@ -136,3 +136,29 @@ async fn a_full_server_refuses_nobody_who_can_wait() {
     }
     assert!(script.connects() <= 1 + 10, "{}", script.connects());
 }
+
+/// Connecting that hangs, once it is known to fail, keeps none waiting but the one for whom it is
+/// tried.
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_hangs_after_a_failure_keeps_one_caller_waiting() {
+    let (script, pool) = pool(4);
+    script.connect.otherwise(Step::Hang);
+    let connect_timeout = pool.config().pool.connect_timeout;
+    let first = tokio::spawn({
+        let pool = pool.clone();
+        async move { pool.get().await.map(drop).unwrap_err() }
+    });
+    pass(connect_timeout + ms(20)).await;
+    assert_eq!(script.connects(), 2);
+    for _ in 0..20 {
+        let asked = Instant::now();
+        assert_eq!(pool.get().await.unwrap_err().kind(), ErrorKind::Connect);
+        assert!(asked.elapsed() <= ms(10), "{:?}", asked.elapsed());
+    }
+    assert!(!first.is_finished());
+    assert_eq!(first.await.unwrap().kind(), ErrorKind::Connect);
+    assert_eq!(script.connects(), 2);
+    let statistics = pool.statistics().nodes[0].pool.clone();
+    assert_eq!((statistics.started, statistics.failed), (21, 21));
+    pool.audit_quiescent().unwrap();
+}
