@@ -19,12 +19,149 @@ pub(crate) struct Job {
 }
 
 /// In the order in which they run.
-pub(crate) const JOBS: &[Job] = &[Job {
-    name: "pool.get",
-    bars: &["pool.get"],
-    timed: true,
-    run: work::get::run,
-}];
+pub(crate) const JOBS: &[Job] = &[
+    timed("pool.get", &["pool.get"], work::get::run),
+    exact(
+        "pool.instructions",
+        &["pool.instructions"],
+        work::instructions::run,
+    ),
+    exact(
+        "pool.allocations",
+        &["pool.allocations"],
+        work::allocations::run,
+    ),
+    timed(
+        "pool.contended",
+        &["pool.contended"],
+        work::crowd::hold_nothing,
+    ),
+    timed("pool.yield", &["pool.yield"], work::crowd::yield_once),
+    timed("pool.tail", &["pool.tail"], work::tail::run),
+    timed("pool.storm", &["pool.storm"], work::storm::run),
+    timed("pool.burst", &["pool.burst"], work::burst::run),
+    exact("pool.outage", &["pool.outage"], work::outage::run),
+    exact("pool.slot-bytes", &["pool.slot-bytes"], work::memory::slots),
+    exact(
+        "pool.waiter-bytes",
+        &["pool.waiter-bytes"],
+        work::memory::waiters,
+    ),
+    timed("pool.scale", &["pool.scale"], work::scale::run),
+    timed(
+        "breaker.closed",
+        &["breaker.closed", "breaker.threads"],
+        work::breaker::closed,
+    ),
+    timed("breaker.open", &["breaker.open"], work::breaker::open),
+    exact(
+        "breaker.half-open",
+        &["breaker.half-open"],
+        work::breaker::half_open,
+    ),
+    exact(
+        "breaker.memory",
+        &["breaker.memory", "breaker.leaks"],
+        work::breaker::memory,
+    ),
+    timed("backoff.delay", &["backoff.delay"], work::backoff::delay),
+    exact("backoff.cap", &["backoff.cap"], work::backoff::cap),
+    exact(
+        "behaviour.halved",
+        &["behaviour.halved"],
+        work::behaviour::halved,
+    ),
+    exact(
+        "behaviour.recovery",
+        &["behaviour.recovery"],
+        work::behaviour::recovery,
+    ),
+    exact(
+        "behaviour.slow-node",
+        &["behaviour.slow-node"],
+        work::behaviour::slow_node,
+    ),
+    exact(
+        "behaviour.failing-node",
+        &["behaviour.failing-node"],
+        work::behaviour::failing_node,
+    ),
+    exact(
+        "behaviour.attempts",
+        &["behaviour.attempts"],
+        work::behaviour::attempts,
+    ),
+    exact(
+        "behaviour.later",
+        &[
+            "behaviour.bursts",
+            "behaviour.recurring",
+            "behaviour.seconds",
+            "behaviour.overload",
+            "behaviour.classes",
+            "behaviour.fleet",
+            "behaviour.untuned",
+        ],
+        work::behaviour::later,
+    ),
+    timed(
+        "postgres.speed",
+        &["postgres.throughput", "postgres.added", "postgres.tail"],
+        work::postgres::speed::run,
+    ),
+    timed(
+        "postgres.vector",
+        &["postgres.vector"],
+        work::postgres::vector::run,
+    ),
+    timed(
+        "postgres.faults",
+        &[
+            "postgres.restart",
+            "postgres.killed",
+            "postgres.cancelled",
+            "postgres.full",
+            "postgres.idle-timeout",
+        ],
+        work::postgres::faults::run,
+    ),
+    exact(
+        "postgres.elsewhere",
+        &[
+            "postgres.black-hole",
+            "postgres.hanging-connect",
+            "postgres.refused",
+            "postgres.slowed",
+        ],
+        work::postgres::faults::elsewhere,
+    ),
+];
+
+const fn timed(
+    name: &'static str,
+    bars: &'static [&'static str],
+    run: fn(&mut Session) -> Result<()>,
+) -> Job {
+    Job {
+        name,
+        bars,
+        timed: true,
+        run,
+    }
+}
+
+const fn exact(
+    name: &'static str,
+    bars: &'static [&'static str],
+    run: fn(&mut Session) -> Result<()>,
+) -> Job {
+    Job {
+        name,
+        bars,
+        timed: false,
+        run,
+    }
+}
 
 /// Prints `jobs` with their bars.
 pub(crate) fn list(jobs: &[&Job], screen: &Screen) {

@@ -1,7 +1,9 @@
 //! Ours beside the peers: `cargo xtask bench`.
 #![forbid(unsafe_code)]
 
+mod backoffs;
 mod bars;
+mod breakers;
 mod clock;
 mod declared;
 mod figures;
@@ -11,6 +13,7 @@ mod machine;
 mod options;
 mod plot;
 mod pool;
+mod postgres;
 mod report;
 mod row;
 mod screen;

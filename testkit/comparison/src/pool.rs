@@ -2,6 +2,7 @@
 
 mod bb8;
 mod deadpool;
+mod facade;
 mod fast_pool;
 mod floor_a;
 mod floor_b;
@@ -12,9 +13,10 @@ mod server;
 
 use std::future::Future;
 
-pub(crate) use floor_a::FloorA;
-pub(crate) use ours::Ours;
 pub(crate) use server::Server;
+
+use floor_a::FloorA;
+use ours::Ours;
 
 use crate::figures::{Entrant, Kind, Measure};
 
@@ -51,8 +53,12 @@ pub(crate) enum Failed {
 pub(crate) trait Contender: Clone + Send + Sync + 'static {
     const NAME: &'static str;
     const KIND: Kind;
-    /// Whether its timers are tokio's, so that it can be run in virtual time.
-    const VIRTUAL: bool = true;
+    /// Whether waiting blocks the thread, so that it cannot wait for another task of the same.
+    const BLOCKS: bool = false;
+    /// Whether a caller can wait for a connection at all.
+    const WAITS: bool = true;
+    /// Whether it is more than a pool, and stands beside one of ours that is a pool.
+    const WHOLE: bool = false;
 
     type Guard: Send;
 
@@ -81,6 +87,7 @@ pub(crate) fn entrants<W: Workload>(workload: &W) -> Vec<Entrant<'_>> {
     }
     [
         entrant::<Ours>(workload),
+        entrant::<facade::Facade>(workload),
         entrant::<bb8::Bb8>(workload),
         entrant::<deadpool::Deadpool>(workload),
         entrant::<mobc::Mobc>(workload),
@@ -113,6 +120,7 @@ pub(crate) fn settings() -> Vec<(&'static str, &'static str, &'static str)> {
     }
     vec![
         of::<Ours>(),
+        of::<facade::Facade>(),
         of::<bb8::Bb8>(),
         of::<deadpool::Deadpool>(),
         of::<mobc::Mobc>(),

@@ -16,6 +16,7 @@ use crate::declared::Declared;
 use crate::machine::Machine;
 use crate::row::Row;
 use crate::session::Session;
+use crate::{backoffs, breakers, pool};
 
 /// Everything that the pages show.
 pub(crate) struct Report<'a> {
@@ -88,6 +89,18 @@ pub(crate) fn summary(rows: &[Row], declared: &Declared) -> String {
         }
     }
     format!("{met} met, {known} missed as declared, {unknown} missed undeclared, {open} not judged")
+}
+
+/// Who is set to what, everybody who is compared.
+fn settings() -> Vec<(&'static str, String)> {
+    let pools = pool::settings().into_iter();
+    let pools = pools.map(|(name, tuned, equal)| match tuned == equal {
+        true => (name, tuned.to_owned()),
+        false => (name, format!("tuned: {tuned}; equal: {equal}")),
+    });
+    let others = breakers::settings().into_iter().chain(backoffs::settings());
+    let others = others.map(|(name, settings)| (name, settings.to_owned()));
+    pools.chain(others).collect()
 }
 
 /// How a verdict ended, in a word.

@@ -24,6 +24,7 @@ pub(crate) struct Lent {
 impl Contender for FloorB {
     const NAME: &'static str = "floor B";
     const KIND: Kind = Kind::Floor;
+    const WAITS: bool = false;
     type Guard = Lent;
 
     fn new(size: usize, _: Setting, server: &Server) -> Self {

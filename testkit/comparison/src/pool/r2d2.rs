@@ -31,7 +31,7 @@ impl ManageConnection for Server {
 impl Contender for R2d2 {
     const NAME: &'static str = "r2d2";
     const KIND: Kind = Kind::Aside("blocks its thread");
-    const VIRTUAL: bool = false;
+    const BLOCKS: bool = true;
     type Guard = PooledConnection<Server>;
 
     fn new(size: usize, setting: Setting, server: &Server) -> Self {

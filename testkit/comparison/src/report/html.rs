@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 
 use super::{Report, baseline, summary, svg, word};
 use crate::bars;
-use crate::pool;
 use crate::row::{Row, short};
 
 pub(super) fn page(report: &Report<'_>) -> String {
@@ -108,15 +107,10 @@ fn figures(page: &mut String, report: &Report<'_>) {
 }
 
 fn settings(page: &mut String) {
-    page.push_str(
-        "<h2>Settings of the pools</h2>\n<table><tr><th>pool</th><th>tuned</th><th>equal</th></tr>",
-    );
-    for (name, tuned, equal) in pool::settings() {
-        let [name, tuned, equal] = [name, tuned, equal].map(escape);
-        let _ = writeln!(
-            page,
-            "<tr><td>{name}</td><td>{tuned}</td><td>{equal}</td></tr>"
-        );
+    page.push_str("<h2>Settings</h2>\n<table><tr><th>contender</th><th>settings</th></tr>");
+    for (name, settings) in super::settings() {
+        let [name, settings] = [name, &settings].map(escape);
+        let _ = writeln!(page, "<tr><td>{name}</td><td>{settings}</td></tr>");
     }
     page.push_str("</table>\n");
 }

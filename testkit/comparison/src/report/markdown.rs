@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 
 use super::{Report, baseline, summary, word};
 use crate::bars;
-use crate::pool;
 use crate::row::{Row, short};
 
 pub(super) fn page(report: &Report<'_>) -> String {
@@ -90,9 +89,9 @@ fn figures(page: &mut String, report: &Report<'_>) {
 }
 
 fn settings(page: &mut String) {
-    page.push_str("\n## Settings of the pools\n\n| pool | tuned | equal |\n|---|---|---|\n");
-    for (name, tuned, equal) in pool::settings() {
-        let _ = writeln!(page, "| {name} | {tuned} | {equal} |");
+    page.push_str("\n## Settings\n\n| contender | settings |\n|---|---|\n");
+    for (name, settings) in super::settings() {
+        let _ = writeln!(page, "| {name} | {} |", cell(&settings));
     }
 }
 

@@ -140,7 +140,9 @@ fn color(contender: &str) -> &'static str {
     known.map_or("#8c959f", |(_, color)| color)
 }
 
-const COLORS: [(&str, &str); 19] = [
+const COLORS: [(&str, &str); 21] = [
+    ("connects attempted", "#cf222e"),
+    ("gets served", "#1a7f37"),
     ("pool-core", "#0969da"),
     ("ours", "#0969da"),
     ("pool-postgres", "#0969da"),

@@ -88,7 +88,7 @@ pub(super) fn child(contender: &str, setting: &str, times: u32) -> Result<()> {
     Ok(())
 }
 
-pub(super) fn current_thread() -> Runtime {
+pub(crate) fn current_thread() -> Runtime {
     let runtime = Builder::new_current_thread().enable_all().build();
     runtime.expect("a runtime")
 }
