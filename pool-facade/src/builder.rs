@@ -2,22 +2,24 @@
 
 use std::fmt;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use health::{PoolMonitor, Report};
-use pool_core::Manager;
 use pool_core::runtime::{DefaultRuntime, Runtime};
+use pool_core::{Event, Manager};
+use pool_metrics::Registry;
 
 use crate::balance::{Balancer, Role};
 use crate::config::{Config, ConfigErrors};
 use crate::control::{Control, Part};
 use crate::endpoint::Endpoint;
 use crate::judge::Judgement;
+use crate::metrics::PoolSource;
 use crate::probe::AskNode;
-use crate::shared::{JudgeError, Retries, Shared};
+use crate::shared::{JudgeError, Retries, Shared, Watch};
 use crate::{Pool, State, nodes};
 
 /// Assembles a [`Pool`]. No setter panics; [`build`](Self::build) reports everything that is wrong
@@ -32,6 +34,8 @@ pub struct Builder<M: Manager, R: Runtime = DefaultRuntime> {
     judge: Option<JudgeError<M::Error>>,
     ask: Option<AskNode<M::Connection>>,
     parts: Vec<Part>,
+    registry: Option<Registry>,
+    watch: Watch,
 }
 
 impl<M: Manager> Builder<M> {
@@ -45,6 +49,8 @@ impl<M: Manager> Builder<M> {
             judge: None,
             ask: None,
             parts: Vec::new(),
+            registry: None,
+            watch: Watch::default(),
         }
     }
 }
@@ -61,6 +67,8 @@ impl<M: Manager, R: Runtime> Builder<M, R> {
             judge: self.judge,
             ask: self.ask,
             parts: self.parts,
+            registry: self.registry,
+            watch: self.watch,
         }
     }
 
@@ -148,6 +156,39 @@ impl<M: Manager, R: Runtime> Builder<M, R> {
         self
     }
 
+    /// Tells the numbers of the pool, its breakers, probes and retries to a registry, for as long
+    /// as the pool lives.
+    ///
+    /// ```
+    /// use pool_facade::pool_metrics::{Registry, prometheus_text};
+    /// # use pool_core::testing::Script;
+    /// # let manager = Script::new().manager();
+    ///
+    /// let registry = Registry::new();
+    /// let pool = pool_facade::Pool::builder().node("a", manager).metrics(&registry).build()?;
+    /// let page = prometheus_text(&registry.collect(std::time::Instant::now()));
+    /// assert!(page.contains(r#"pool_connections_max{pool="pool/a"} 10"#));
+    /// # Ok::<(), pool_facade::ConfigErrors>(())
+    /// ```
+    pub fn metrics(mut self, registry: &Registry) -> Self {
+        self.registry = Some(registry.clone());
+        self.watch.metrics = true;
+        self
+    }
+
+    /// Says what the nodes are, in the words of a registry: `postgres`, `redis`. Default: `pool`.
+    pub fn kind(mut self, kind: impl Into<String>) -> Self {
+        self.watch.kind = Some(kind.into());
+        self
+    }
+
+    /// Sets who is told of events of the nodes' pools, by the name of the node. A panic costs that
+    /// event alone.
+    pub fn on_event(mut self, told: impl Fn(&str, &Event) + Send + Sync + 'static) -> Self {
+        self.watch.on_event = Some(Arc::new(told));
+        self
+    }
+
     /// Plugs in what runs with each tick, every 200 ms while the pool is used. It must not block.
     /// A panic is counted and told, and costs that run alone.
     pub fn on_tick(
@@ -191,11 +232,21 @@ impl<M: Manager, R: Runtime> Builder<M, R> {
             judge: self.judge,
             ask: self.ask,
             retries: Retries::default(),
+            watch: self.watch,
+            registration: OnceLock::new(),
             control: Control::new(balancer, self.config, monitor, self.parts),
             closed: AtomicBool::new(false),
         });
         for endpoint in self.endpoints {
             shared.add(endpoint)?;
+        }
+        if let Some(registry) = self.registry {
+            let source = Arc::new(PoolSource(Arc::downgrade(&shared)));
+            let registered = registry.register(source);
+            let registration =
+                registered.map_err(|error| nodes::violation("metrics", &error.to_string()))?;
+            // Nothing was set before.
+            let _ = shared.registration.set(registration);
         }
         Ok(Pool::new(shared))
     }

@@ -15,11 +15,12 @@ use std::time::{Duration, Instant};
 use health::{Action, Change, Failure, Monitor, PoolHealth, PoolMonitor, Report};
 use pool_core::Manager;
 use pool_core::runtime::Runtime;
+use pool_metrics::{CheckFailure, Counts};
 
 use crate::balance::{Balancer, NodeId, Role, Standing};
 use crate::node::Node;
 use crate::shared::Shared;
-use crate::{Config, state};
+use crate::{Config, metrics, state};
 
 /// What only the control plane reads and writes.
 pub(crate) struct Control {
@@ -46,6 +47,9 @@ pub(crate) struct Member {
     pub(crate) name: Arc<str>,
     /// How it is probed, unless it is not.
     pub(crate) monitor: Option<Monitor<Role>>,
+    /// Probes that have ended, and those that failed.
+    pub(crate) checks: u64,
+    pub(crate) failures: Counts<CheckFailure>,
 }
 
 /// Something that runs with each tick.
@@ -142,7 +146,16 @@ impl State {
         report: Report<Role>,
         now: Instant,
     ) -> Option<Change<Role>> {
-        self.monitor_of(id)?.on_result(probe, report, now)
+        let member = self.members.iter_mut().find(|member| member.id == id)?;
+        member.checks += 1;
+        if let Some(failure) = report.failure() {
+            member.failures[metrics::check_failure(failure)] += 1;
+        }
+        member.monitor.as_mut()?.on_result(probe, report, now)
+    }
+
+    pub(crate) fn member(&self, id: NodeId) -> Option<&Member> {
+        self.members.iter().find(|member| member.id == id)
     }
 
     /// What is believed of a node, as a report.

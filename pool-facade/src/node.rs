@@ -12,12 +12,15 @@ use pool_core::{
 
 use crate::balance::NodeId;
 use crate::gate::Gate;
+use crate::metrics::NodeMetrics;
 
 /// A node of the pool.
 pub(crate) struct Node<M: Manager, R: Runtime> {
     pub(crate) pool: pool_core::Pool<Tagged<M>, R>,
     pub(crate) vital: Arc<Vital<M>>,
     pub(crate) gate: Arc<Gate>,
+    /// What is counted for a registry, if the pool has one.
+    pub(crate) metrics: Option<Arc<NodeMetrics>>,
 }
 
 /// What belongs to a node and outlives its place in the pool as long as a connection is lent.

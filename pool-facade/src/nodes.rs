@@ -8,13 +8,16 @@ use breaker::Breaker;
 use health::Monitor;
 use pool_core::Manager;
 use pool_core::runtime::Runtime;
+use pool_metrics::Counts;
 
 use crate::balance;
 use crate::config::{Config, ConfigErrors, Violation};
 use crate::control::{Member, State};
 use crate::endpoint::Endpoint;
 use crate::gate::Gate;
+use crate::metrics::NodeMetrics;
 use crate::node::{Node, Tagged, Vital};
+use crate::observe::NodeObserver;
 use crate::plan::Plan;
 use crate::random::random;
 use crate::shared::Shared;
@@ -52,25 +55,38 @@ impl<M: Manager, R: Runtime> Shared<M, R> {
         id: balance::NodeId,
         config: &Config,
     ) -> Node<M, R> {
-        let runtime = self.runtime.clone();
-        let breaker = Breaker::builder(config.breaker.policy())
-            .name(&format!("{}/{}", self.name, endpoint.name))
+        let (name, runtime) = (endpoint.name.as_str(), self.runtime.clone());
+        let full_name = format!("{}/{name}", self.name);
+        let metrics = self
+            .watch
+            .metrics
+            .then(|| Arc::new(NodeMetrics::new(runtime.now())));
+        let mut breaker = Breaker::builder(config.breaker.policy())
+            .name(&full_name)
             .seed(random())
-            .clock(move || runtime.now())
-            .build()
-            .expect("the configuration was checked");
+            .clock(move || runtime.now());
+        if let Some(metrics) = metrics.clone() {
+            breaker = breaker.listener(move |event| metrics.on_change(&event.change));
+        }
+        let breaker = breaker.build().expect("the configuration was checked");
         breaker.force(config.breaker.mode);
-        let vital = Vital::new(id, endpoint.name.as_str().into(), endpoint.manager, breaker);
-        let vital = Arc::new(vital);
+        let vital = Arc::new(Vital::new(id, name.into(), endpoint.manager, breaker));
         let schedule = config.connect.policy().expect("it was checked");
         let gate = Arc::new(Gate::new(schedule, config.pool.connect_rate));
+        let observer = NodeObserver {
+            pool: self.name.clone(),
+            node: vital.name.clone(),
+            recorder: metrics.as_ref().map(|metrics| metrics.recorder.clone()),
+            on_event: self.watch.on_event.clone(),
+        };
         let mut core = config.pool.clone();
-        core.name = format!("{}/{}", self.name, endpoint.name);
+        core.name = full_name;
         let shared = Arc::downgrade(self);
         let pool = pool_core::Pool::builder(Tagged(vital.clone()))
             .runtime(self.runtime.clone())
             .config(core)
             .connect_gate(gate.clone())
+            .observer(observer)
             .on_tick(move |now, _| {
                 if let Some(shared) = shared.upgrade() {
                     shared.on_tick(now);
@@ -78,7 +94,12 @@ impl<M: Manager, R: Runtime> Shared<M, R> {
             })
             .build()
             .expect("the configuration was checked");
-        Node { pool, vital, gate }
+        Node {
+            pool,
+            vital,
+            gate,
+            metrics,
+        }
     }
 
     /// Takes a node out; its pool is the caller's to close.
@@ -153,7 +174,13 @@ impl State {
         let monitor = self.config.health.monitor().map(|policy| {
             Monitor::new(policy, random(), now).expect("the configuration was checked")
         });
-        self.members.push(Member { id, name, monitor });
+        self.members.push(Member {
+            id,
+            name,
+            monitor,
+            checks: 0,
+            failures: Counts::default(),
+        });
         Ok(id)
     }
 

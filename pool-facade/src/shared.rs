@@ -1,18 +1,20 @@
 //! What all handles and calls of a pool share.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use breaker::{Breaker, Permit};
 use pool_core::Manager;
 use pool_core::runtime::Runtime;
+use pool_metrics::Registration;
 
 use crate::balance::{self, Board, Flight};
 use crate::control::Control;
 use crate::judge::Judgement;
 use crate::node::Vital;
+use crate::observe::OnEvent;
 use crate::plan::Plan;
 use crate::probe::AskNode;
 
@@ -29,8 +31,21 @@ pub(crate) struct Shared<M: Manager, R: Runtime> {
     /// How nodes are probed, in place of the manager's check.
     pub(crate) ask: Option<AskNode<M::Connection>>,
     pub(crate) retries: Retries,
+    pub(crate) watch: Watch,
+    /// Keeps the pool in a registry of metrics.
+    pub(crate) registration: OnceLock<Registration>,
     pub(crate) control: Control,
     pub(crate) closed: AtomicBool,
+}
+
+/// Who is told what happens.
+#[derive(Default)]
+pub(crate) struct Watch {
+    /// Numbers are counted for a registry.
+    pub(crate) metrics: bool,
+    /// What the nodes are, in a registry's words.
+    pub(crate) kind: Option<String>,
+    pub(crate) on_event: Option<OnEvent>,
 }
 
 pub(crate) type JudgeError<A> = Box<dyn Fn(&A) -> Judgement + Send + Sync>;
