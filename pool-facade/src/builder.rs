@@ -4,7 +4,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use health::{PoolMonitor, Report};
@@ -15,6 +15,7 @@ use pool_metrics::Registry;
 use crate::balance::{Balancer, Role};
 use crate::config::{Config, ConfigErrors};
 use crate::control::{Control, Part};
+use crate::discover::{AnyDiscover, Discover, Lookups};
 use crate::endpoint::Endpoint;
 use crate::judge::Judgement;
 use crate::metrics::PoolSource;
@@ -33,6 +34,7 @@ pub struct Builder<M: Manager, R: Runtime = DefaultRuntime> {
     endpoints: Vec<Endpoint<M>>,
     judge: Option<JudgeError<M::Error>>,
     ask: Option<AskNode<M::Connection>>,
+    discover: Option<(Duration, Arc<dyn AnyDiscover<M>>)>,
     parts: Vec<Part>,
     registry: Option<Registry>,
     watch: Watch,
@@ -48,6 +50,7 @@ impl<M: Manager> Builder<M> {
             endpoints: Vec::new(),
             judge: None,
             ask: None,
+            discover: None,
             parts: Vec::new(),
             registry: None,
             watch: Watch::default(),
@@ -66,6 +69,7 @@ impl<M: Manager, R: Runtime> Builder<M, R> {
             endpoints: self.endpoints,
             judge: self.judge,
             ask: self.ask,
+            discover: self.discover,
             parts: self.parts,
             registry: self.registry,
             watch: self.watch,
@@ -156,6 +160,14 @@ impl<M: Manager, R: Runtime> Builder<M, R> {
         self
     }
 
+    /// Looks up the nodes every so often, and a second after a node could not be connected to.
+    ///
+    /// The pool starts with the nodes that the builder is given: look them up before.
+    pub fn discover(mut self, every: Duration, discover: impl Discover<M>) -> Self {
+        self.discover = Some((every, Arc::new(discover)));
+        self
+    }
+
     /// Tells the numbers of the pool, its breakers, probes and retries to a registry, for as long
     /// as the pool lives.
     ///
@@ -222,6 +234,11 @@ impl<M: Manager, R: Runtime> Builder<M, R> {
         };
         let balancer = Balancer::new(self.config.balance.policy()).expect("it was checked");
         let monitor = PoolMonitor::new(self.config.health.thresholds()).expect("it was checked");
+        let (every, discover) = self.discover.unzip();
+        if every.is_some_and(|every| every.is_zero()) {
+            return none("discover", "must be looked up in intervals above zero");
+        }
+        let lookups = every.map(Lookups::new);
         let name = self.name.unwrap_or_else(|| self.config.pool.name.clone());
         let shared = Arc::new(Shared {
             name: name.into(),
@@ -231,10 +248,11 @@ impl<M: Manager, R: Runtime> Builder<M, R> {
             board: balancer.board().clone(),
             judge: self.judge,
             ask: self.ask,
+            discover,
             retries: Retries::default(),
             watch: self.watch,
             registration: OnceLock::new(),
-            control: Control::new(balancer, self.config, monitor, self.parts),
+            control: Control::new(balancer, self.config, monitor, self.parts, lookups),
             closed: AtomicBool::new(false),
         });
         for endpoint in self.endpoints {

@@ -18,6 +18,7 @@ use pool_core::runtime::Runtime;
 use pool_metrics::{CheckFailure, Counts};
 
 use crate::balance::{Balancer, NodeId, Role, Standing};
+use crate::discover::Lookups;
 use crate::node::Node;
 use crate::shared::Shared;
 use crate::{Config, metrics, state};
@@ -37,6 +38,8 @@ pub(crate) struct State {
     pub(crate) members: Vec<Member>,
     pub(crate) config: Arc<Config>,
     pub(crate) monitor: PoolMonitor,
+    /// When nodes are looked up, if they are.
+    pub(crate) lookups: Option<Lookups>,
     pub(crate) health: Option<PoolHealth>,
     ticked_at: Option<Instant>,
 }
@@ -66,6 +69,7 @@ impl Control {
         config: Config,
         monitor: PoolMonitor,
         parts: Vec<Part>,
+        lookups: Option<Lookups>,
     ) -> Self {
         Self {
             state: Mutex::new(State {
@@ -73,6 +77,7 @@ impl Control {
                 members: Vec::new(),
                 config: Arc::new(config),
                 monitor,
+                lookups,
                 health: None,
                 ticked_at: None,
             }),
@@ -205,6 +210,7 @@ impl<M: Manager, R: Runtime> Shared<M, R> {
             .guard(&name, "breakers", || self.tick_breakers(now));
         self.control.guard(&name, "balance", || self.balance(now));
         self.control.guard(&name, "health", || self.assess());
+        self.control.guard(&name, "discover", || self.look_up(now));
         self.run_parts(now);
     }
 

@@ -9,6 +9,7 @@ mod builder;
 mod call;
 pub mod config;
 mod control;
+mod discover;
 mod endpoint;
 mod error;
 mod gate;
@@ -32,6 +33,7 @@ mod within;
 
 pub use builder::Builder;
 pub use config::{Config, ConfigErrors};
+pub use discover::{Discover, DiscoverError};
 pub use endpoint::Endpoint;
 pub use error::{Error, ErrorKind};
 pub use guard::{Guard, Outcome, Scope};

@@ -12,6 +12,7 @@ use pool_metrics::Registration;
 
 use crate::balance::{self, Board, Flight};
 use crate::control::Control;
+use crate::discover::AnyDiscover;
 use crate::judge::Judgement;
 use crate::node::Vital;
 use crate::observe::OnEvent;
@@ -30,6 +31,7 @@ pub(crate) struct Shared<M: Manager, R: Runtime> {
     pub(crate) judge: Option<JudgeError<M::Error>>,
     /// How nodes are probed, in place of the manager's check.
     pub(crate) ask: Option<AskNode<M::Connection>>,
+    pub(crate) discover: Option<Arc<dyn AnyDiscover<M>>>,
     pub(crate) retries: Retries,
     pub(crate) watch: Watch,
     /// Keeps the pool in a registry of metrics.

@@ -263,3 +263,60 @@ async fn a_panic_in_a_plugged_part_costs_that_run_alone() {
     pass(Duration::from_secs(1)).await;
     assert_eq!(scripts.iter().map(|script| script.live()).sum::<usize>(), 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn nodes_are_looked_up_and_a_bad_answer_changes_nothing() {
+    let scripts = Arc::new([Script::new(), Script::new(), Script::new()]);
+    let answer = Arc::new(std::sync::Mutex::new(Ok(vec![0, 1])));
+    let (known, told) = (scripts.clone(), answer.clone());
+    let endpoint = move |n: &usize| Endpoint::new(format!("n{n}"), known[*n].manager());
+    let pool = Pool::builder()
+        .endpoint(endpoint(&0))
+        .discover(Duration::from_secs(30), move || {
+            let answer = told.lock().unwrap().clone();
+            let endpoint = endpoint.clone();
+            async move {
+                let found: Result<Vec<usize>, &str> = answer;
+                if found == Ok(vec![99]) {
+                    panic!("a user's panic");
+                }
+                Ok::<_, &str>(found?.iter().map(endpoint).collect::<Vec<_>>())
+            }
+        })
+        .build()
+        .unwrap();
+    let names = || -> Vec<_> {
+        let state = pool.state();
+        state
+            .nodes
+            .iter()
+            .map(|node| node.name.to_string())
+            .collect()
+    };
+    drop(pool.get().await.unwrap());
+    pass(Duration::from_secs(20)).await;
+    assert_eq!(names(), ["n0"]);
+    pass(Duration::from_secs(15)).await;
+    assert_eq!(names(), ["n0", "n1"]);
+    for bad in [Err("name server is down"), Ok(vec![]), Ok(vec![99])] {
+        *answer.lock().unwrap() = bad;
+        pass(Duration::from_secs(35)).await;
+        assert_eq!(names(), ["n0", "n1"]);
+    }
+    // A node that cannot be connected to has the others looked up at once.
+    *answer.lock().unwrap() = Ok(vec![1, 2]);
+    scripts[0]
+        .connect
+        .otherwise(Step::Fail(ErrorClass::Transient));
+    pool.clear();
+    for _ in 0..300 {
+        pool.run(async |_| Ok(())).await.unwrap();
+        pass(ms(10)).await;
+    }
+    assert_eq!(
+        names(),
+        ["n2", "n1"],
+        "the place of the first is taken by the third"
+    );
+    pool.run(async |_| Ok(())).await.unwrap();
+}
