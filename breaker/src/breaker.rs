@@ -10,16 +10,15 @@
 //! No user code runs under the lock: clock, listener and open time are called before or after.
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::builder::Builder;
-use crate::clock::{Clock, system_now};
+use crate::clock::system_now;
 use crate::config::{Config, nanos};
-use crate::event::Event;
+use crate::hooks::{Hooks, Shared};
 use crate::local;
-use crate::machine::{Machine, Opening};
+use crate::machine::Machine;
 use crate::permit::Permit;
 use crate::rejected::Rejected;
 use crate::snapshot::Snapshot;
@@ -28,64 +27,22 @@ use crate::stripe::{Stripe, stripes};
 use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering};
 use crate::ticket::Stamp;
 use crate::validate::ConfigErrors;
+use crate::word::Word;
 
 /// A circuit breaker for any number of threads and tasks; see the [crate's page](crate).
 pub struct Breaker {
-    /// `epoch: 56 | flags: 4 | state: 2 | unused: 2`; written under `shared`.
+    /// A [`Word`]; written under `shared`.
     word: AtomicU64,
     /// End of the evidence's period; written under `shared`.
     period_end_ns: AtomicU64,
     /// End of the open time; written under `shared`.
-    open_until_ns: AtomicU64,
+    pub(crate) open_until_ns: AtomicU64,
     base: Instant,
     stripes: Box<[Stripe]>,
     shared: Mutex<Shared>,
-    hooks: Hooks,
+    /// `None`: all of them the default's.
+    pub(crate) hooks: Option<Box<Hooks>>,
 }
-
-#[derive(Debug)]
-struct Shared {
-    machine: Machine,
-    /// Some thread is in `deliver` and will see every event.
-    delivering: bool,
-    /// The epoch whose open time has been asked for.
-    asked: u64,
-}
-
-type Listener = dyn Fn(&Event) + Send + Sync;
-type DecideOpenTime = dyn Fn(&Opening) -> Duration + Send + Sync;
-
-#[derive(Default)]
-pub(crate) struct Hooks {
-    pub(crate) name: Option<Box<str>>,
-    pub(crate) clock: Option<Arc<dyn Clock>>,
-    pub(crate) listener: Option<Box<Listener>>,
-    pub(crate) open_time: Option<Box<DecideOpenTime>>,
-}
-
-impl Hooks {
-    #[inline]
-    pub(crate) fn now(&self) -> Instant {
-        self.clock
-            .as_ref()
-            .map_or_else(system_now, |clock| clock.now())
-    }
-}
-
-impl fmt::Debug for Hooks {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Hooks")
-            .field("name", &self.name)
-            .finish_non_exhaustive()
-    }
-}
-
-const STATE: u64 = 0b11 << 2;
-const ADMITS: u64 = 1 << 4;
-const COUNTS: u64 = 1 << 5;
-const REFUSES: u64 = 1 << 6;
-const FORCED: u64 = 1 << 7;
-const EPOCH_SHIFT: u32 = 8;
 
 impl Breaker {
     /// A closed breaker with the system's clock.
@@ -102,18 +59,14 @@ impl Breaker {
         Builder::new(config)
     }
 
-    pub(crate) fn assemble(machine: Machine, base: Instant, hooks: Hooks) -> Self {
+    pub(crate) fn assemble(machine: Machine, base: Instant, hooks: Option<Box<Hooks>>) -> Self {
         let breaker = Self {
             word: AtomicU64::new(0),
             period_end_ns: AtomicU64::new(0),
             open_until_ns: AtomicU64::new(0),
             base,
             stripes: (0..stripes()).map(|_| Stripe::new()).collect(),
-            shared: Mutex::new(Shared {
-                machine,
-                delivering: false,
-                asked: 0,
-            }),
+            shared: Mutex::new(Shared::new(machine)),
             hooks,
         };
         breaker.publish(&breaker.lock().machine);
@@ -127,7 +80,7 @@ impl Breaker {
     /// Why the call is refused and when to come back.
     #[inline]
     pub fn admit(&self) -> Result<Permit<&Self>, Rejected> {
-        self.stamp(|| self.hooks.now())
+        self.stamp(|| self.now())
             .map(|stamp| Permit::new(self, stamp))
     }
 
@@ -148,7 +101,7 @@ impl Breaker {
     /// Why the call is refused and when to come back.
     #[inline]
     pub fn admit_owned(self: &Arc<Self>) -> Result<Permit<Arc<Self>>, Rejected> {
-        self.stamp(|| self.hooks.now())
+        self.stamp(|| self.now())
             .map(|stamp| Permit::new(Arc::clone(self), stamp))
     }
 
@@ -166,12 +119,7 @@ impl Breaker {
     /// The state, by one load. An open breaker whose time is over stays open until a call comes.
     #[must_use]
     pub fn state(&self) -> State {
-        match (self.word.load(Ordering::Relaxed) & STATE) >> 2 {
-            0 => State::Closed,
-            1 => State::Degraded,
-            2 => State::Open,
-            _ => State::HalfOpen,
-        }
+        Word(self.word.load(Ordering::Relaxed)).state()
     }
 
     /// The most calls that may be in flight; `None`: any number.
@@ -182,7 +130,7 @@ impl Breaker {
 
     /// [`tick_at`](Self::tick_at) by the breaker's clock.
     pub fn tick(&self) {
-        self.tick_at(self.hooks.now());
+        self.tick_at(self.now());
     }
 
     /// Ends a half-open epoch whose deadline is over, and counts calls in flight that have become
@@ -193,13 +141,13 @@ impl Breaker {
 
     /// Sets the mode, until another is set. Outcomes of calls admitted before are stale.
     pub fn force(&self, mode: Mode) {
-        let now = self.hooks.now();
+        let now = self.now();
         self.with(|machine| machine.force(mode, now));
     }
 
     /// Closes and forgets all evidence and openings. The mode stays.
     pub fn reset(&self) {
-        let now = self.hooks.now();
+        let now = self.now();
         self.with(|machine| machine.reset(now));
     }
 
@@ -209,13 +157,13 @@ impl Breaker {
     ///
     /// Everything that is wrong with `config`; nothing is changed then.
     pub fn configure(&self, config: Config) -> Result<(), ConfigErrors> {
-        let now = self.hooks.now();
+        let now = self.now();
         self.with(|machine| machine.configure(config, now))
     }
 
     /// [`report_health_at`](Self::report_health_at) by the breaker's clock.
     pub fn report_health(&self, healthy: u32, total: u32) {
-        self.report_health_at(healthy, total, self.hooks.now());
+        self.report_health_at(healthy, total, self.now());
     }
 
     /// Tells how many of the endpoints behind this breaker are healthy, for the health rule.
@@ -226,7 +174,7 @@ impl Breaker {
     /// Every number, by the breaker's clock.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        self.snapshot_at(self.hooks.now())
+        self.snapshot_at(self.now())
     }
 
     /// Every number.
@@ -245,35 +193,59 @@ impl Breaker {
 
     #[inline]
     fn stamp(&self, now: impl FnOnce() -> Instant) -> Result<Stamp, Rejected> {
-        let word = self.word.load(Ordering::Acquire);
-        if word & ADMITS == 0 {
-            return self.ask(word, now());
+        let word = Word(self.word.load(Ordering::Acquire));
+        if word.admits() {
+            if word.counts() {
+                self.own_stripe().start();
+            }
+            return Ok(Stamp::quick(word.epoch(), word.counts()));
         }
-        let counted = word & COUNTS != 0;
-        if counted {
-            self.own_stripe().start();
-        }
-        Ok(Stamp::quick(word >> EPOCH_SHIFT, counted))
+        self.ask(word, now)
     }
 
+    /// Where calls are not simply admitted. While open, the machine need not be asked.
     #[inline(never)]
-    fn ask(&self, word: u64, now: Instant) -> Result<Stamp, Rejected> {
-        if word & FORCED != 0 {
-            let rejected = &self.own_stripe().rejected_forced;
-            rejected.fetch_add(1, Ordering::Relaxed);
-            return Err(Rejected::Forced);
-        }
-        if word & REFUSES != 0 {
+    fn ask(&self, word: Word, now: impl FnOnce() -> Instant) -> Result<Stamp, Rejected> {
+        if word.refuses() {
+            let now = now();
             let open_until_ns = self.open_until_ns.load(Ordering::Relaxed);
-            let left_ns = open_until_ns.saturating_sub(self.since_base_ns(now));
-            if left_ns > 0 {
-                let rejected = &self.own_stripe().rejected_open;
-                rejected.fetch_add(1, Ordering::Relaxed);
+            if let Some(end) = local::end_after(now, self.base, open_until_ns) {
+                self.own_stripe()
+                    .rejected_open
+                    .fetch_add(1, Ordering::Relaxed);
                 return Err(Rejected::Open {
-                    retry_after: Duration::from_nanos(left_ns),
+                    retry_after: end.saturating_duration_since(now),
                 });
             }
+            return self.ask_slowly(open_until_ns, now);
         }
+        if word.is_forced() {
+            self.own_stripe()
+                .rejected_forced
+                .fetch_add(1, Ordering::Relaxed);
+            return Err(Rejected::Forced);
+        }
+        let now = now();
+        self.admit_by_machine(now)
+    }
+
+    #[cold]
+    fn ask_slowly(&self, open_until_ns: u64, now: Instant) -> Result<Stamp, Rejected> {
+        local::remember_end(self.base, open_until_ns);
+        let left_ns = open_until_ns.saturating_sub(self.since_base_ns(now));
+        if left_ns == 0 {
+            return self.admit_by_machine(now);
+        }
+        self.own_stripe()
+            .rejected_open
+            .fetch_add(1, Ordering::Relaxed);
+        Err(Rejected::Open {
+            retry_after: Duration::from_nanos(left_ns),
+        })
+    }
+
+    #[cold]
+    fn admit_by_machine(&self, now: Instant) -> Result<Stamp, Rejected> {
         self.with(|machine| {
             let stamp = machine.on_admission(now)?;
             if stamp.counted() {
@@ -291,8 +263,8 @@ impl Breaker {
         outcome: Option<Outcome>,
         now: impl FnOnce() -> Instant,
     ) {
-        let word = self.word.load(Ordering::Acquire);
-        let quick = word & ADMITS != 0 && word >> EPOCH_SHIFT == stamp.epoch();
+        let word = Word(self.word.load(Ordering::Acquire));
+        let quick = word.admits() && word.epoch() == stamp.epoch();
         if quick && outcome == Some(Outcome::Success) {
             let now = now();
             if !self.succeed(stamp, now) {
@@ -381,22 +353,6 @@ impl Breaker {
 
     /// Tells the world what the machine has come to.
     fn publish(&self, machine: &Machine) {
-        let state = match machine.state() {
-            State::Closed => 0,
-            State::Degraded => 1,
-            State::Open => 2,
-            State::HalfOpen => 3,
-        };
-        let automatic = machine.mode() == Mode::Automatic;
-        let mut word = (machine.epoch() << EPOCH_SHIFT) | (state << 2);
-        for (flag, holds) in [
-            (ADMITS, machine.admits_all()),
-            (COUNTS, machine.counts_calls()),
-            (REFUSES, automatic && machine.state() == State::Open),
-            (FORCED, machine.mode() == Mode::ForcedOpen),
-        ] {
-            word |= if holds { flag } else { 0 };
-        }
         // Readers share this line: it is written only when there is news.
         for (cell, value, ordering) in [
             (
@@ -409,7 +365,7 @@ impl Breaker {
                 machine.open_until_ns(),
                 Ordering::Relaxed,
             ),
-            (&self.word, word, Ordering::Release),
+            (&self.word, Word::of(machine).0, Ordering::Release),
         ] {
             if cell.load(Ordering::Relaxed) != value {
                 cell.store(value, ordering);
@@ -422,43 +378,7 @@ impl Breaker {
         }
     }
 
-    /// Runs the hooks that events call for, without the lock.
-    #[cold]
-    fn after<'a>(&'a self, mut shared: MutexGuard<'a, Shared>) {
-        let epoch = shared.machine.epoch();
-        if let Some(decide) = &self.hooks.open_time {
-            if shared.machine.state() == State::Open && shared.asked != epoch {
-                shared.asked = epoch;
-                let opening = shared.machine.opening();
-                drop(shared);
-                let decided = catch_unwind(AssertUnwindSafe(|| decide(&opening)));
-                shared = self.lock();
-                if let Ok(time) = decided {
-                    shared.machine.on_open_time(epoch, time);
-                    // Only the open time has changed; the stripes stay as they are.
-                    let open_until_ns = shared.machine.open_until_ns();
-                    self.open_until_ns.store(open_until_ns, Ordering::Relaxed);
-                }
-            }
-        }
-        if shared.delivering {
-            return;
-        }
-        shared.delivering = true;
-        while let Some(event) = shared.machine.next_event() {
-            drop(shared);
-            #[cfg(feature = "tracing")]
-            crate::trace::emit(self.hooks.name.as_deref(), &event);
-            if let Some(listener) = &self.hooks.listener {
-                // The panic hook has reported it; the listener's trouble is not the caller's.
-                let _reported = catch_unwind(AssertUnwindSafe(|| listener(&event)));
-            }
-            shared = self.lock();
-        }
-        shared.delivering = false;
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Shared> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Shared> {
         // No user code runs under the lock, and the machine's own panics are defects: a poisoned
         // breaker still knows as much as one that was not.
         self.shared
@@ -468,7 +388,15 @@ impl Breaker {
 
     #[inline]
     pub(crate) fn now(&self) -> Instant {
-        self.hooks.now()
+        if self.hooks.is_none() {
+            return system_now();
+        }
+        self.hooked_now()
+    }
+
+    #[inline(never)]
+    fn hooked_now(&self) -> Instant {
+        self.hooks.as_ref().map_or_else(system_now, |it| it.now())
     }
 
     #[inline]
@@ -485,7 +413,10 @@ impl Breaker {
 impl fmt::Debug for Breaker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Breaker")
-            .field("name", &self.hooks.name)
+            .field(
+                "name",
+                &self.hooks.as_ref().and_then(|it| it.name.as_deref()),
+            )
             .field("state", &self.state())
             .finish_non_exhaustive()
     }

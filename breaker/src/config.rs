@@ -15,7 +15,8 @@ pub enum Window {
         /// Time that one bucket spans; not zero.
         width: Duration,
     },
-    /// The last `calls` results, exactly. Every result takes a short lock.
+    /// The last `calls` results, exactly. Results other than success take a short lock; successes
+    /// are folded in with the next of those.
     Count {
         /// Number of results, 1 to 1 000 000.
         calls: u32,

@@ -172,6 +172,7 @@ mod call;
 mod clock;
 mod config;
 mod event;
+mod hooks;
 mod limit;
 mod local;
 mod machine;
@@ -190,6 +191,7 @@ pub mod tower;
 mod trace;
 mod validate;
 mod window;
+mod word;
 
 pub use breaker::Breaker;
 pub use builder::Builder;

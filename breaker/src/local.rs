@@ -10,16 +10,11 @@ use std::time::{Duration, Instant};
 struct Local {
     number: Cell<usize>,
     settled: Cell<u64>,
-    end: Cell<Option<End>>,
-}
-
-/// A moment in nanoseconds, and the same as an `Instant`: two of those compare in a tenth of the
-/// time that it takes to subtract them.
-#[derive(Clone, Copy)]
-struct End {
-    base: Instant,
-    since_base_ns: u64,
-    instant: Instant,
+    // A moment in nanoseconds after a base, and the same as an `Instant`: two of those compare in a
+    // tenth of the time that it takes to subtract them. One cell for all three would be copied.
+    end_ns: Cell<u64>,
+    end_base: Cell<Option<Instant>>,
+    end: Cell<Option<Instant>>,
 }
 
 impl Local {
@@ -27,8 +22,19 @@ impl Local {
         Self {
             number: Cell::new(usize::MAX),
             settled: Cell::new(0),
+            end_ns: Cell::new(0),
+            end_base: Cell::new(None),
             end: Cell::new(None),
         }
+    }
+
+    /// The end that was asked for last, if it is this one.
+    #[inline]
+    fn end(&self, base: Instant, end_ns: u64) -> Option<Instant> {
+        if self.end_ns.get() != end_ns || self.end_base.get() != Some(base) {
+            return None;
+        }
+        self.end.get()
     }
 }
 
@@ -77,17 +83,25 @@ pub(crate) fn set_settled(settled: u64) {
 #[inline]
 pub(crate) fn knows_before(now: Instant, base: Instant, end_ns: u64) -> bool {
     LOCAL
-        .with(|local| local.end.get())
-        .is_some_and(|end| end.since_base_ns == end_ns && end.base == base && now < end.instant)
+        .with(|local| local.end(base, end_ns))
+        .is_some_and(|end| now < end)
 }
 
-/// Remembers an end for [`knows_before`].
+/// The moment `end_ns` after `base`, if it was asked for last and comes after `now`. `None` may mean
+/// that it was another, or that `now` is before `base`.
+#[inline]
+pub(crate) fn end_after(now: Instant, base: Instant, end_ns: u64) -> Option<Instant> {
+    LOCAL
+        .with(|local| local.end(base, end_ns))
+        .filter(|end| base <= now && now < *end)
+}
+
+/// Remembers an end for [`knows_before`] and [`end_after`].
 pub(crate) fn remember_end(base: Instant, end_ns: u64) {
-    let instant = base.checked_add(Duration::from_nanos(end_ns));
-    let end = instant.map(|instant| End {
-        base,
-        since_base_ns: end_ns,
-        instant,
+    let end = base.checked_add(Duration::from_nanos(end_ns));
+    LOCAL.with(|local| {
+        local.end_ns.set(end_ns);
+        local.end_base.set(Some(base));
+        local.end.set(end);
     });
-    LOCAL.with(|local| local.end.set(end));
 }

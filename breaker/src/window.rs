@@ -2,6 +2,10 @@
 //!
 //! A time window counts outcomes in periods of equal width and forgets whole periods; a count
 //! window remembers the last outcomes exactly. Both keep running sums, so that asking is free.
+//!
+//! Successes that were counted beside the machine come in bulk. A count window folds them in as if
+//! they had come one after another before whatever the machine is told next, which is the order in
+//! which the stripes let them be counted: none of them could have decided anything.
 
 use std::collections::VecDeque;
 

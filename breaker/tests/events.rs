@@ -6,7 +6,7 @@
 )]
 #![allow(clippy::unwrap_used, reason = "a test's helpers may fail it")]
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use breaker::{Breaker, Cause, Change, Config, Mode, Outcome, State};
@@ -54,6 +54,38 @@ fn every_transition_is_told_with_its_cause_and_evidence() {
             .windows(2)
             .all(|pair| pair[1].sequence == pair[0].sequence + 1)
     );
+}
+
+#[test]
+fn an_opening_is_told_with_the_time_that_was_decided_whatever_happens_meanwhile() {
+    let base = Instant::now();
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let told = Arc::clone(&heard);
+    let cell: Arc<OnceLock<Arc<Breaker>>> = Arc::default();
+    let own = Arc::clone(&cell);
+    let config = Config::classic(1, Duration::from_secs(1), 1);
+    let breaker = Breaker::builder(config)
+        .clock(move || base)
+        .listener(move |event| told.lock().unwrap().push(event.change))
+        .open_time(move |_| {
+            // Another event, while the time is not decided.
+            own.get().unwrap().configure(config).unwrap();
+            Duration::from_secs(7)
+        })
+        .build()
+        .unwrap();
+    assert!(cell.set(Arc::new(breaker)).is_ok());
+    cell.get().unwrap().admit().unwrap().failure();
+    let opened = Change::Transition {
+        from: State::Closed,
+        to: State::Open,
+        cause: Cause::Consecutive,
+        open_for: Some(Duration::from_secs(7)),
+    };
+    let configured = Change::Configured {
+        evidence_kept: true,
+    };
+    assert_eq!(*heard.lock().unwrap(), [opened, configured]);
 }
 
 #[test]
