@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::Deref;
 use std::pin::pin;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -36,6 +36,8 @@ use crate::wire::Traffic;
 pub struct PgConnection {
     client: Client,
     driver: JoinHandle<()>,
+    /// The driver was ended from outside, not by the server or the network.
+    aborted: Arc<AtomicBool>,
     /// Why the driver ended, if it failed.
     ended: Arc<OnceLock<PgError>>,
     traffic: Arc<Traffic>,
@@ -68,6 +70,7 @@ impl PgConnection {
         Self {
             client,
             driver,
+            aborted: Arc::default(),
             ended,
             traffic,
             target,
@@ -298,7 +301,8 @@ impl PgConnection {
                 Ok(result) => result,
                 Err(_) => {
                     self.cancel().await?;
-                    answer.await
+                    let answer = timeout(SILENCE, answer).await;
+                    answer.map_err(|_| Error::Restless)?
                 }
             };
             match result {
@@ -333,7 +337,8 @@ impl PgConnection {
             }
         }
         let mut driver = Abort(self.driver);
-        if self.traffic.is_pending() && !self.client.is_closed() {
+        let reachable = !self.client.is_closed() || self.aborted.load(Relaxed);
+        if self.traffic.is_pending() && reachable {
             // A server in the middle of a statement would not hear the farewell. When it cannot be
             // told, there is nobody to tell.
             let token = self.client.cancel_token();
@@ -344,8 +349,13 @@ impl PgConnection {
         let _ = (&mut driver.0).await;
     }
 
-    pub(crate) fn abort_handle(&self) -> tokio::task::AbortHandle {
-        self.driver.abort_handle()
+    /// Cuts the connection. What then still runs at the server is cancelled as it is shut down.
+    pub(crate) fn cut(&self) -> impl FnOnce() + Send + use<> {
+        let (driver, aborted) = (self.driver.abort_handle(), self.aborted.clone());
+        move || {
+            aborted.store(true, Relaxed);
+            driver.abort();
+        }
     }
 
     /// Runs a call, and remembers if it is dropped before its end.
@@ -386,6 +396,11 @@ const DISCARD: &str = "CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; 
 
 /// How long an answer may take before something is thought to be in its way.
 const PATIENCE: Duration = Duration::from_millis(20);
+
+/// How long a server may be silent that has just been asked to cancel, by a connection that it did
+/// answer: the one it does not answer is dead. The pool's reset timeout would find out later, and
+/// whoever waits for this slot would wait for that.
+const SILENCE: Duration = Duration::from_millis(200);
 
 /// To wait for what runs, to roll back, and once more for each that a late cancel may hit.
 const ROUNDS: usize = 4;

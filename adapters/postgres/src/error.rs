@@ -90,9 +90,10 @@ impl Error {
 /// What an error of the driver means for the connection it came from; made for
 /// [`Pooled::report`](pool_core::Pooled::report).
 ///
-/// By SQLSTATE: 28xxx and 3D000 are permanent; 53300 and 57P03 overload; 57P01, 57P02, 57P05 and
-/// 08xxx broken; 25006 the wrong role; all others are the caller's. Without one: a closed connection
-/// or failed socket is broken; everything else, such as a value of the wrong type, is the caller's.
+/// By SQLSTATE: 28xxx and 3D000 are permanent; 53300 overload; 57P03, a server that is starting or
+/// stopping, transient; 57P01, 57P02, 57P05 and 08xxx broken; 25006 the wrong role; all others are
+/// the caller's. Without one: a closed connection or failed socket is broken; everything else, such
+/// as a value of the wrong type, is the caller's.
 pub fn classify(error: &tokio_postgres::Error) -> ErrorClass {
     match error.code() {
         Some(state) => classify_state(state),
@@ -105,7 +106,8 @@ pub fn classify(error: &tokio_postgres::Error) -> ErrorClass {
 pub fn classify_state(state: &SqlState) -> ErrorClass {
     match state.code() {
         "3D000" => ErrorClass::Permanent,
-        "53300" | "57P03" => ErrorClass::Overload,
+        "53300" => ErrorClass::Overload,
+        "57P03" => ErrorClass::Transient,
         "57P01" | "57P02" | "57P05" => ErrorClass::Broken,
         "25006" => ErrorClass::WrongRole,
         code if code.starts_with("28") => ErrorClass::Permanent,
@@ -147,7 +149,8 @@ mod tests {
     fn states_mean_what_the_table_says() {
         for (class, states) in [
             (ErrorClass::Permanent, &["28000", "28P01", "3D000"][..]),
-            (ErrorClass::Overload, &["53300", "57P03"]),
+            (ErrorClass::Overload, &["53300"]),
+            (ErrorClass::Transient, &["57P03"]),
             (
                 ErrorClass::Broken,
                 &["57P01", "57P02", "57P05", "08000", "08006", "08P01"],

@@ -88,8 +88,7 @@ impl Manager for PgManager {
     }
 
     fn abort_handle(&self, connection: &PgConnection) -> Option<AbortHandle> {
-        let driver = connection.abort_handle();
-        Some(AbortHandle::new(move || driver.abort()))
+        Some(AbortHandle::new(connection.cut()))
     }
 }
 

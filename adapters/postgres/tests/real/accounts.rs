@@ -62,3 +62,24 @@ async fn a_close_ends_what_still_runs_at_the_server() {
     )
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_statement_cut_by_the_close_ends_at_the_server_too() {
+    on_both(
+        |cluster| cluster,
+        async |server| {
+            let pool = server.pool(1);
+            let connection = pool.get().await.unwrap();
+            let user = tokio::spawn(async move {
+                let cut = connection.query("SELECT pg_sleep(3600)", &[]).await;
+                cut.unwrap_err()
+            });
+            while server.busy().await != "1" {}
+            let report = pool.close(Duration::from_millis(100)).await;
+            assert_eq!((report.aborted, report.is_clean()), (1, true));
+            assert!(user.await.unwrap().is_closed());
+            server.until_backends(0).await;
+        },
+    )
+    .await;
+}
