@@ -174,3 +174,20 @@ pub(crate) async fn answer(
     };
     Ok(row.get::<_, i64>(0).unsigned_abs())
 }
+
+/// Whether the server answers at all, and in reasonable time.
+pub(crate) async fn answers(connection: &PgConnection, id: u64) -> bool {
+    let answer = timeout(
+        Duration::from_secs(2),
+        answer(connection, id, Duration::ZERO),
+    );
+    matches!(answer.await, Ok(Ok(reply)) if reply == id)
+}
+
+/// Whether a connection can be had, and answers.
+pub(crate) async fn serves(pool: &Pool, id: u64) -> bool {
+    match pool.get().await {
+        Ok(connection) => answers(&connection, id).await,
+        Err(_) => false,
+    }
+}

@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use pool_core::CloseReason;
 use pool_postgres::Pool;
 
-use crate::crowd::answer;
+use crate::crowd::{answer, answers, serves};
 use crate::finding::Finding;
 use crate::rig::{Rig, quiet};
 use crate::server::Server;
@@ -27,7 +27,7 @@ pub(crate) async fn all(server: Server) -> Result<Vec<Finding>> {
         for active in active {
             active_errors += u64::from(!active.await?);
         }
-        let calls = (0..32).map(|id| call(&pool, id));
+        let calls = (0..32).map(|id| serves(&pool, id));
         other_errors += join_all(calls).await.into_iter().filter(|ok| !ok).count() as u64;
         time::until(Duration::from_secs(5), || pool.state().size == 16).await;
         quiet(&pool).await?;
@@ -82,7 +82,7 @@ pub(crate) async fn in_a_row(server: Server) -> Result<Vec<Finding>> {
         .get_with(options)
         .await
         .context("a new connection passes")?;
-    answer(&connection, 1, Duration::ZERO).await?;
+    let alive = answers(&connection, 1).await;
     drop(connection);
     quiet(&pool).await?;
     let statistics = pool.statistics();
@@ -94,7 +94,7 @@ pub(crate) async fn in_a_row(server: Server) -> Result<Vec<Finding>> {
         "killed",
         "after 3 dead in a row the whole generation goes unasked",
         format!("{probed} probed, {swept} swept, of 8"),
-        probed <= 3 && probed + swept == 8,
+        alive && probed <= 3 && probed + swept == 8,
     )])
 }
 
@@ -103,15 +103,6 @@ async fn hour(pool: Pool, id: u64) -> bool {
         Ok(connection) => answer(&connection, id, Duration::from_secs(3600))
             .await
             .is_ok(),
-        Err(_) => false,
-    }
-}
-
-async fn call(pool: &Pool, id: u64) -> bool {
-    match pool.get().await {
-        Ok(connection) => answer(&connection, id, Duration::ZERO)
-            .await
-            .is_ok_and(|it| it == id),
         Err(_) => false,
     }
 }

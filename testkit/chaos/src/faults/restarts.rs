@@ -60,10 +60,11 @@ async fn outage(
 ) -> Result<Seen> {
     let pool = Pool::builder(PgManager::new(config_of(server, NAME)?)?)
         .max_size(SIZE)
+        .min_idle(SIZE)
         .build()?;
     fill(&pool).await?;
     let manners = Manners {
-        think: Duration::from_millis(40),
+        think: Duration::from_millis(100),
         ..Manners::new(100)
     };
     let crowd = Crowd::start(&pool, manners);

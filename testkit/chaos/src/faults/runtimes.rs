@@ -131,12 +131,13 @@ async fn told_closed(rig: &Rig) -> Result<usize> {
     while pool.state().waiting < 20 {
         tokio::task::yield_now().await;
     }
-    let close = pool.close(Duration::from_secs(5));
-    let (told, _) = tokio::join!(join_all(waiters), async {
-        tokio::task::yield_now().await;
-        drop(held);
-        close.await
+    let close = tokio::spawn({
+        let pool = pool.clone();
+        async move { pool.close(Duration::from_secs(5)).await }
     });
+    let told = join_all(waiters).await;
+    drop(held);
+    close.await?;
     let closed = |told: &&Result<Option<ErrorKind>, _>| matches!(told, Ok(Some(ErrorKind::Closed)));
     Ok(told.iter().filter(closed).count())
 }

@@ -1,11 +1,12 @@
 //! A hundred thousand who wait.
 
 use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use pool_postgres::{PgManager, Pool};
-use tokio::task::JoinSet;
 
 use crate::finding::Finding;
 use crate::rig::{config_of, fill};
@@ -30,7 +31,7 @@ pub(crate) async fn hundred_thousand(server: Server) -> Result<Vec<Finding>> {
             "waiters",
             "at most 1024 bytes each, their tasks included",
             format!("{} bytes", all.bytes / COUNT as u64),
-            all.bytes / COUNT as u64 <= 1024 && all.served == COUNT,
+            all.bytes / COUNT as u64 <= 1024,
         ),
         Finding::new(
             "waiters",
@@ -49,7 +50,6 @@ pub(crate) async fn hundred_thousand(server: Server) -> Result<Vec<Finding>> {
 
 struct Drained {
     bytes: u64,
-    served: usize,
     took: Duration,
 }
 
@@ -59,25 +59,25 @@ async fn drain(pool: &Pool, count: usize) -> Result<Drained> {
         held.push(connection);
     }
     let before = resident()?;
-    let mut tasks = JoinSet::new();
+    let served = Arc::new(AtomicUsize::new(0));
     for _ in 0..count {
-        let pool = pool.clone();
-        tasks.spawn(async move { pool.get().await.is_ok() });
+        let (pool, served) = (pool.clone(), served.clone());
+        tokio::spawn(async move {
+            if pool.get().await.is_ok() {
+                served.fetch_add(1, SeqCst);
+            }
+        });
     }
     let parked = time::until(Duration::from_secs(30), || pool.state().waiting == count).await;
     parked.context("not all of them wait")?;
     let bytes = resident()?.saturating_sub(before);
     let begun = Instant::now();
     drop(held);
-    let served = tasks
-        .join_all()
-        .await
-        .into_iter()
-        .filter(|served| *served)
-        .count();
+    let all = || served.load(SeqCst) == count;
+    let took = time::until(Duration::from_secs(30), all).await;
+    took.context("not all of them are served")?;
     Ok(Drained {
         bytes,
-        served,
         took: begun.elapsed(),
     })
 }
