@@ -6,9 +6,10 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use crate::core::Core;
+use crate::core::{Core, Held};
 use crate::guard::Pooled;
-use crate::lease::{Examined, Lease, Unfit};
+use crate::inspect::Examined;
+use crate::lease::{Lease, Unfit};
 use crate::options::GetOptions;
 use crate::queue::Refusal;
 use crate::runtime::{Runtime, Timer};
@@ -23,10 +24,10 @@ struct Attempt<'a, M: Manager, R: Runtime> {
     core: &'a Arc<Core<M, R>>,
     options: &'a GetOptions,
     site: &'static Location<'static>,
-    /// When it first had to wait; no clock is read before.
+    /// When it first had to wait, if there is a time limit or the wait is measured.
     started: OnceLock<Instant>,
-    /// Has been counted as begun.
-    counted: bool,
+    /// The same by the coarse clock, once it is in the queue; and then it is counted as begun.
+    queued_ns: Option<u64>,
     settled: bool,
     /// Has been served before, with a connection that turned out to be dead: it is first in line.
     first: bool,
@@ -39,14 +40,39 @@ type Found<M, R> = (Lease<M, R>, Examined);
 
 impl<M: Manager, R: Runtime> Core<M, R> {
     /// Lends a connection that is idle and needs no work. Else gives what is idle and does.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn try_acquire(
         self: &Arc<Self>,
         options: &GetOptions,
         site: &'static Location<'static>,
     ) -> Result<Pooled<M, R>, Option<Found<M, R>>> {
+        if !self.work.alive() {
+            self.start_maintenance();
+        }
+        let Some(slot) = self.idle.pop() else {
+            return Err(None);
+        };
+        let mut entry = self.take(slot);
+        match entry.examine(options) {
+            Examined::Ready => self.lend(entry, true, site).ok_or(None),
+            Examined::Dead(reason) => self.try_others(Lease::adopt(entry), reason, options, site),
+            work => Err(Some((Lease::adopt(entry), work))),
+        }
+    }
+
+    /// As [`try_acquire`](Self::try_acquire), when the first one turned out to be unfit.
+    #[cold]
+    fn try_others(
+        self: &Arc<Self>,
+        lease: Lease<M, R>,
+        reason: CloseReason,
+        options: &GetOptions,
+        site: &'static Location<'static>,
+    ) -> Result<Pooled<M, R>, Option<Found<M, R>>> {
+        let silent = None;
+        self.discard(lease, Unfit { reason, silent });
         match self.next_idle(options) {
-            Some((lease, Examined::Ready)) => self.lend(lease, true, site).ok_or(None),
+            Some((mut lease, Examined::Ready)) => self.lend(lease.end(), true, site).ok_or(None),
             idle => Err(idle),
         }
     }
@@ -67,7 +93,7 @@ impl<M: Manager, R: Runtime> Core<M, R> {
                 Some(found) => found,
                 None => {
                     let mut lease = attempt.wait(timer).await?;
-                    let examined = lease.examine(options);
+                    let examined = lease.entry_mut().examine(options);
                     (lease, examined)
                 }
             };
@@ -84,8 +110,11 @@ impl<M: Manager, R: Runtime> Core<M, R> {
             };
             match unfit {
                 Some(unfit) => attempt.discard(lease, unfit)?,
-                None => match self.lend(lease, attempt.started.get().is_none(), site) {
-                    Some(pooled) => return Ok(attempt.succeed(pooled)),
+                None => match self.lend(lease.end(), !attempt.has_waited(), site) {
+                    Some(pooled) => {
+                        attempt.succeed();
+                        return Ok(pooled);
+                    }
                     None => attempt.first = true,
                 },
             }
@@ -95,14 +124,13 @@ impl<M: Manager, R: Runtime> Core<M, R> {
     }
 
     /// The warmest idle connection that is not known to be unfit.
-    #[inline]
     pub(crate) fn next_idle(self: &Arc<Self>, options: &GetOptions) -> Option<Found<M, R>> {
         if !self.work.alive() {
             self.start_maintenance();
         }
         loop {
             let mut lease = Lease::new(self, self.idle.pop()?);
-            match lease.examine(options) {
+            match lease.entry_mut().examine(options) {
                 Examined::Dead(reason) => self.discard(
                     lease,
                     Unfit {
@@ -127,23 +155,15 @@ impl<M: Manager, R: Runtime> Core<M, R> {
     }
 
     /// Makes the guard, unless the user's hook objects.
-    #[inline]
+    #[inline(always)]
     fn lend(
         self: &Arc<Self>,
-        mut lease: Lease<M, R>,
+        mut entry: Held<M, R>,
         direct: bool,
         site: &'static Location<'static>,
     ) -> Option<Pooled<M, R>> {
-        let entry = lease.entry_mut();
-        if let Some(hook) = &self.hooks.on_checkout {
-            let info = entry.info();
-            let verdict = self
-                .events
-                .guard("on_checkout", || hook(&mut entry.connection, &info));
-            if verdict != Some(Verdict::Keep) {
-                lease.retire(CloseReason::Rejected);
-                return None;
-            }
+        if self.hot.watched.load(Relaxed) {
+            entry = self.watch(entry, site)?;
         }
         if direct {
             let direct = &entry.home.slot.direct;
@@ -152,6 +172,26 @@ impl<M: Manager, R: Runtime> Core<M, R> {
         entry.uses += 1;
         if entry.uses & SAMPLED == 0 {
             entry.lent = Some(self.now());
+        }
+        Some(Pooled::new(entry))
+    }
+
+    /// Asks the user's hook whether the connection may be lent, and notes to whom it is.
+    #[cold]
+    fn watch(
+        self: &Arc<Self>,
+        mut entry: Held<M, R>,
+        site: &'static Location<'static>,
+    ) -> Option<Held<M, R>> {
+        if let Some(hook) = &self.hooks.on_checkout {
+            let info = entry.info();
+            let verdict = self
+                .events
+                .guard("on_checkout", || hook(&mut entry.connection, &info));
+            if verdict != Some(Verdict::Keep) {
+                self.retire(entry, CloseReason::Rejected);
+                return None;
+            }
         }
         if self.hot.leak_report.load(Relaxed) {
             *entry.home.slot.holder.lock() = Some(Holder {
@@ -162,7 +202,7 @@ impl<M: Manager, R: Runtime> Core<M, R> {
                 reported: false,
             });
         }
-        Some(Pooled::new(lease))
+        Some(entry)
     }
 
     /// Reports a task that waits while it holds a connection of this pool.
@@ -194,7 +234,7 @@ impl<'a, M: Manager, R: Runtime> Attempt<'a, M, R> {
             options,
             site,
             started,
-            counted: false,
+            queued_ns: None,
             settled: false,
             first: false,
             silent: None,
@@ -233,34 +273,43 @@ impl<'a, M: Manager, R: Runtime> Attempt<'a, M, R> {
         if !core.work.alive() {
             core.start_maintenance();
         }
-        let uncounted = !std::mem::replace(&mut self.counted, true);
-        let mut waiter = Waiter::new(core, self.first, uncounted);
-        let wait_timeout = self
-            .options
-            .wait_timeout
-            .or_else(|| core.hot.wait_timeout());
-        let (site, (_, deadline)) = (self.site, self.times());
+        let uncounted = self.queued_ns.is_none();
+        self.queued_ns.get_or_insert_with(|| core.coarse_ns());
+        let Self {
+            options,
+            started,
+            site,
+            ..
+        } = &*self;
+        let wait_timeout = options.wait_timeout.or_else(|| core.hot.wait_timeout());
+        let acquire_timeout = core.hot.acquire_timeout();
+        let limited = wait_timeout.is_some() || options.is_limited(acquire_timeout);
+        let measured = limited || core.events.observed();
+        let mut waiter = Waiter::new(core, self.first, uncounted, started, measured);
         let until = || {
             if core.hot.leak_report.load(Relaxed) {
                 core.report_nested(site);
             }
-            wait_timeout
-                .map(|limit| core.now() + limit)
-                .into_iter()
-                .chain(deadline)
-                .min()
+            if !limited {
+                return None;
+            }
+            let started = *started.get_or_init(|| core.now());
+            let deadline = options.deadline_from(started, acquire_timeout);
+            let wait = wait_timeout.map(|limit| core.now() + limit);
+            wait.into_iter().chain(deadline).min()
         };
-        match within(timer, until, poll_fn(|cx| waiter.poll(cx))).await {
+        let outcome = within(timer, until, poll_fn(|cx| waiter.poll(cx))).await;
+        let outcome = outcome.map_err(|_| waiter.leave());
+        drop(waiter);
+        match outcome {
             Ok(Ok(slot)) => Ok(Lease::new(core, slot)),
             Ok(Err(Refusal { kind, cause })) => {
                 self.settle(kind);
                 Err(core.error(kind, self.waited(), cause))
             }
-            Err(_) => match waiter.leave() {
-                // An offer that came together with the end of the time is taken.
-                Some(lease) => Ok(lease),
-                None => Err(self.fail(ErrorKind::Timeout(self.stage()))),
-            },
+            // An offer that came together with the end of the time is taken.
+            Err(Some(lease)) => Ok(lease),
+            Err(None) => Err(self.fail(ErrorKind::Timeout(self.stage()))),
         }
     }
 
@@ -276,17 +325,29 @@ impl<'a, M: Manager, R: Runtime> Attempt<'a, M, R> {
         }
     }
 
-    fn succeed(mut self, pooled: Pooled<M, R>) -> Pooled<M, R> {
+    #[inline]
+    fn succeed(&mut self) {
         self.settled = true;
-        if self.started.get().is_some() {
-            if !self.counted {
-                self.core.ledger.lock().tally.begun += 1;
-            }
-            let took = self.waited();
-            self.core.counters.waited(took);
-            self.core.events.sample(Sample::Acquire, took);
+        if self.has_waited() {
+            self.count_wait();
         }
-        pooled
+    }
+
+    #[cold]
+    fn count_wait(&self) {
+        let core = self.core;
+        if self.queued_ns.is_none() {
+            core.ledger.lock().tally.begun += 1;
+        }
+        let started = self.started.get();
+        let took = started.map(|started| core.now().saturating_duration_since(*started));
+        core.counters.waited(took);
+        core.events
+            .sample(Sample::Acquire, took.unwrap_or_default());
+    }
+
+    fn has_waited(&self) -> bool {
+        self.queued_ns.is_some() || self.started.get().is_some()
     }
 
     fn fail(&mut self, kind: ErrorKind) -> Error<M::Error> {
@@ -298,20 +359,26 @@ impl<'a, M: Manager, R: Runtime> Attempt<'a, M, R> {
     fn settle(&mut self, kind: ErrorKind) {
         self.settled = true;
         let tally = &mut self.core.ledger.lock().tally;
-        tally.begun += u64::from(!self.counted);
+        tally.begun += u64::from(self.queued_ns.is_none());
         tally.fail(kind);
     }
 
+    /// For how long it has waited, to within a tick if nobody wanted to know before.
     fn waited(&self) -> Duration {
-        self.core.now().saturating_duration_since(self.times().0)
+        let now = self.core.now();
+        match (self.started.get(), self.queued_ns) {
+            (Some(started), _) => now.saturating_duration_since(*started),
+            (None, Some(ns)) => Duration::from_nanos(self.core.since_epoch(now).saturating_sub(ns)),
+            (None, None) => Duration::ZERO,
+        }
     }
 }
 
 impl<M: Manager, R: Runtime> Drop for Attempt<'_, M, R> {
     fn drop(&mut self) {
-        if !self.settled && self.started.get().is_some() {
+        if !self.settled && self.has_waited() {
             let tally = &mut self.core.ledger.lock().tally;
-            tally.begun += u64::from(!self.counted);
+            tally.begun += u64::from(self.queued_ns.is_none());
             tally.cancelled += 1;
         }
     }

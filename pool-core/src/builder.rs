@@ -8,15 +8,16 @@ use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use crate::config::{Check, Config, ConfigErrors, WhenSuspended};
-use crate::core::{Core, Hot};
+use crate::core::Core;
 use crate::event::{Events, Observer};
 use crate::gate::{ConnectGate, Pacing};
 use crate::hooks::{ConnectionInfo, Hooks, Verdict};
-use crate::idle::IdleSet;
+use crate::hot::Hot;
 use crate::ledger::Ledger;
 use crate::maintenance::Work;
 use crate::runtime::{DefaultRuntime, Runtime};
 use crate::slot::SlotTable;
+use crate::slot::idle::IdleSet;
 use crate::stats::Counters;
 use crate::sync::Mutex;
 use crate::{Error, Manager, Pool, State};
@@ -298,6 +299,7 @@ impl<M: Manager, R: Runtime> Builder<M, R> {
             .unwrap_or_else(|| Box::new(Pacing::new(config.connect_rate)));
         let epoch = runtime.now();
         let lanes = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let hooked = self.hooks.on_checkout.is_some() || self.hooks.on_return.is_some();
         let core = Core {
             reset_at: self.manager.reset_at(),
             manager: self.manager,
@@ -309,7 +311,7 @@ impl<M: Manager, R: Runtime> Builder<M, R> {
                 config.min_idle,
                 config.max_connecting,
             )),
-            hot: Hot::new(&config),
+            hot: Hot::new(&config, hooked),
             config: Mutex::new(Arc::new(config)),
             gate,
             hooks: self.hooks,

@@ -11,7 +11,7 @@ use futures_util::FutureExt;
 
 use crate::core::{Core, Held};
 use crate::runtime::{Runtime, Task};
-use crate::slot::{Phase, SlotId};
+use crate::slot::{OwnedSlot, Phase};
 use crate::within::within;
 use crate::{CloseReason, Manager};
 
@@ -41,12 +41,14 @@ impl fmt::Display for CloseReport {
 /// The slot is vacant when this is dropped.
 pub(crate) struct Vacate<M: Manager, R: Runtime> {
     pub(crate) core: Arc<Core<M, R>>,
-    pub(crate) slot: SlotId,
+    pub(crate) slot: Option<OwnedSlot>,
 }
 
 impl<M: Manager, R: Runtime> Drop for Vacate<M, R> {
     fn drop(&mut self) {
-        self.core.vacate(self.slot);
+        if let Some(slot) = self.slot.take() {
+            self.core.vacate(slot);
+        }
     }
 }
 
@@ -55,19 +57,15 @@ impl<M: Manager, R: Runtime> Core<M, R> {
     ///
     /// A close that finishes at once, as the default does, is done here; a longer one goes to the
     /// maintenance task, or is cut short when that is gone.
-    pub(crate) fn close_booked(
-        self: &Arc<Self>,
-        slot: SlotId,
-        mut entry: Held<M, R>,
-        reason: CloseReason,
-    ) {
-        self.slots.slot(slot).set_phase(Phase::Closing);
+    pub(crate) fn close_booked(self: &Arc<Self>, mut entry: Held<M, R>, reason: CloseReason) {
+        entry.home.slot.set_phase(Phase::Closing);
         self.remove(&mut entry, reason);
+        let (connection, slot) = entry.end();
         let vacate = Vacate {
             core: self.clone(),
-            slot,
+            slot: Some(slot),
         };
-        let mut task: Task = Box::pin(run_close(vacate, entry.connection, reason));
+        let mut task: Task = Box::pin(run_close(vacate, connection, reason));
         let mut cx = Context::from_waker(Waker::noop());
         let polled = self.events.guard("Manager::close", || {
             if self.runtime.is_current() {

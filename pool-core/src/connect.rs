@@ -13,13 +13,14 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 
-use crate::core::{Core, Held, Home, nanos};
+use crate::core::{Core, Held, Home};
 use crate::gate::Admission;
+use crate::hot::nanos;
 use crate::ledger::Wakes;
 use crate::queue::Refusal;
 use crate::random::Random;
 use crate::runtime::Runtime;
-use crate::slot::{Entry, Phase, SlotId};
+use crate::slot::{Entry, OwnedSlot, Phase};
 use crate::stats::add;
 use crate::within::within;
 use crate::{CloseReason, ConnectContext, ErrorClass, ErrorKind, Event, Manager, Sample, Stage};
@@ -27,11 +28,10 @@ use crate::{CloseReason, ConnectContext, ErrorClass, ErrorKind, Event, Manager, 
 /// A slot in which a connection is being opened.
 struct Ticket<M: Manager, R: Runtime> {
     core: Arc<Core<M, R>>,
-    slot: SlotId,
+    /// Taken when the slot goes over to a connection, or back.
+    slot: Option<OwnedSlot>,
     /// The gate has not heard of the end of the attempt.
     admitted: bool,
-    /// The slot has gone over to a connection.
-    filled: bool,
     started: Instant,
 }
 
@@ -61,8 +61,8 @@ impl<M: Manager, R: Runtime> Core<M, R> {
                 }
                 ledger.begin_connect()
             };
-            self.slots.grow(slot);
-            self.slots.slot(slot).set_phase(Phase::Connecting);
+            self.slots.grow(slot.id());
+            self.slots.slot(slot.id()).set_phase(Phase::Connecting);
             let admission = self
                 .events
                 .guard("ConnectGate::admit", || self.gate.admit(now));
@@ -70,9 +70,8 @@ impl<M: Manager, R: Runtime> Core<M, R> {
                 Admission::Go => {
                     let ticket = Ticket {
                         core: self.clone(),
-                        slot,
+                        slot: Some(slot),
                         admitted: true,
-                        filled: false,
                         started: now,
                     };
                     let task = Box::pin(connect(ticket));
@@ -96,8 +95,8 @@ impl<M: Manager, R: Runtime> Core<M, R> {
     }
 
     /// The gate said no: the maintenance task asks again at that time.
-    fn hold_connects(&self, slot: SlotId, at: Instant) {
-        self.slots.slot(slot).set_phase(Phase::Vacant);
+    fn hold_connects(&self, slot: OwnedSlot, at: Instant) {
+        self.slots.slot(slot.id()).set_phase(Phase::Vacant);
         let sooner = {
             let mut ledger = self.ledger.lock();
             ledger.cancel_connect(slot);
@@ -135,7 +134,7 @@ impl<M: Manager, R: Runtime> Core<M, R> {
     /// Puts a connection that was just opened, or that the user gives, into its slot.
     pub(crate) fn entry(
         self: &Arc<Self>,
-        slot: SlotId,
+        slot: OwnedSlot,
         connection: M::Connection,
         id: u64,
         generation: u64,
@@ -153,7 +152,7 @@ impl<M: Manager, R: Runtime> Core<M, R> {
                 self.manager.abort_handle(&connection)
             })
             .flatten();
-        let cell = self.slots.slot(slot);
+        let cell = self.slots.slot(slot.id());
         cell.retire_ns.store(retire_ns, Relaxed);
         cell.used_ns.store(now_ns, Relaxed);
         cell.checked_ns.store(now_ns, Relaxed);
@@ -161,19 +160,10 @@ impl<M: Manager, R: Runtime> Core<M, R> {
         add(&self.counters.created);
         let home = Home {
             core: self.clone(),
-            slot: self.slots.slot(slot).clone(),
-            id: slot,
+            slot: cell.clone(),
+            spot: self.idle.spot(slot.id()),
         };
-        Box::new(Entry {
-            connection,
-            home: Arc::new(home),
-            id,
-            generation,
-            created: now,
-            uses: 0,
-            dirty: false,
-            lent: None,
-        })
+        Entry::new(slot, home, connection, (id, generation), now)
     }
 
     /// Remembers the latest failure. The one before is dropped without the lock: that may run user
@@ -200,7 +190,8 @@ impl<M: Manager, R: Runtime> Ticket<M, R> {
         } else {
             context.generation
         };
-        let entry = core.entry(self.slot, connection, context.id, generation);
+        let slot = self.slot.take().expect("the attempt is under way");
+        let entry = core.entry(slot, connection, context.id, generation);
         let took = core.now().saturating_duration_since(self.started);
         core.events.sample(Sample::Stage(Stage::Connect), took);
         core.events.emit(Event::Connected {
@@ -209,7 +200,6 @@ impl<M: Manager, R: Runtime> Ticket<M, R> {
         });
         core.hot.connected_since.store(true, Relaxed);
         core.ledger.lock().connected();
-        self.filled = true;
         core.sweep_if_silent(core.config().sweep_after);
         if entry.generation == core.hot.generation.load(Relaxed) {
             Core::give(entry);
@@ -252,16 +242,13 @@ impl<M: Manager, R: Runtime> Ticket<M, R> {
 
 impl<M: Manager, R: Runtime> Drop for Ticket<M, R> {
     fn drop(&mut self) {
-        if self.filled {
+        let Some(slot) = self.slot.take() else {
             return;
-        }
+        };
         self.tell_gate(Err(ErrorClass::Transient));
-        self.core.slots.slot(self.slot).set_phase(Phase::Vacant);
+        self.core.slots.slot(slot.id()).set_phase(Phase::Vacant);
         let mut wakes = Wakes::default();
-        self.core
-            .ledger
-            .lock()
-            .connect_failed(self.slot, &mut wakes);
+        self.core.ledger.lock().connect_failed(slot, &mut wakes);
         wakes.wake();
         self.core.work.nudge();
     }
@@ -291,7 +278,8 @@ async fn connect<M: Manager, R: Runtime>(ticket: Ticket<M, R>) {
     };
     let outcome = {
         let mut open = pin!(AssertUnwindSafe(open).catch_unwind());
-        let slot = core.slots.slot(ticket.slot);
+        let slot = ticket.slot.as_ref().expect("the attempt is under way");
+        let slot = core.slots.slot(slot.id());
         let until_closed = poll_fn(|cx| {
             slot.connector.register(cx.waker());
             if core.idle.is_closed() {

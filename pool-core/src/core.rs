@@ -5,25 +5,23 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use crate::config::Config;
 use crate::event::{Event, Events};
 use crate::gate::ConnectGate;
 use crate::hooks::Hooks;
-use crate::idle::IdleSet;
+use crate::hot::{Hot, nanos};
 use crate::ledger::{HandOver, Ledger, Wakes};
 use crate::maintenance::Work;
 use crate::queue::Refusal;
 use crate::runtime::Runtime;
-use crate::slot::{Entry, Phase, Slot, SlotId, SlotTable};
+use crate::slot::idle::{IdleSet, Spot};
+use crate::slot::{self, Belonging, Entry, OwnedSlot, Phase, Slot, SlotTable};
 use crate::stats::{Counters, add};
 use crate::sync::Mutex;
-use crate::{
-    Check, CloseReason, Error, ErrorClass, ErrorKind, Manager, ResetAt, Stage, State, Statistics,
-    WhenSuspended,
-};
+use crate::{CloseReason, Error, ErrorClass, ErrorKind, Manager, ResetAt, State, Statistics};
 
 pub(crate) struct Core<M: Manager, R: Runtime> {
     pub(crate) manager: M,
@@ -51,150 +49,78 @@ pub(crate) struct Core<M: Manager, R: Runtime> {
 pub(crate) struct Home<M: Manager, R: Runtime> {
     pub(crate) core: Arc<Core<M, R>>,
     pub(crate) slot: Arc<Slot<M::Connection, Self>>,
-    pub(crate) id: SlotId,
+    pub(crate) spot: Spot,
+}
+
+impl<M: Manager, R: Runtime> Clone for Home<M, R> {
+    fn clone(&self) -> Self {
+        Self {
+            core: self.core.clone(),
+            slot: self.slot.clone(),
+            ..*self
+        }
+    }
+}
+
+impl<M: Manager, R: Runtime> Belonging for Home<M, R> {
+    type Connection = M::Connection;
+    type Pool = Core<M, R>;
+
+    #[inline]
+    fn pool(&self) -> &Arc<Core<M, R>> {
+        &self.core
+    }
+
+    #[inline]
+    fn slot(&self) -> &Arc<Slot<M::Connection, Self>> {
+        &self.slot
+    }
+
+    #[inline]
+    fn spot(&self) -> Spot {
+        self.spot
+    }
+
+    #[inline]
+    fn idle(core: &Core<M, R>) -> &IdleSet {
+        &core.idle
+    }
 }
 
 /// A connection of a pool, with what the pool knows about it.
 pub(crate) type Held<M, R> = Box<Entry<<M as Manager>::Connection, Home<M, R>>>;
 
-/// What the fast path reads: written rarely, each number by itself.
-#[derive(Debug)]
-pub(crate) struct Hot {
-    /// [`Check`] as a number: 0 always, `u64::MAX` never, else nanoseconds of idleness.
-    check_ns: AtomicU64,
-    pub(crate) max_uses: AtomicU64,
-    pub(crate) generation: AtomicU64,
-    /// Generations below this were cleared, not only swept.
-    pub(crate) cleared: AtomicU64,
-    /// The time at the last tick or queueing, from the pool's epoch.
-    coarse_ns: AtomicU64,
-    pub(crate) dead_in_a_row: AtomicU32,
-    /// Validation timeouts in a row, and whether a connect has succeeded since the first.
-    pub(crate) silent_in_a_row: AtomicU32,
-    pub(crate) connected_since: AtomicBool,
-    pub(crate) leak_report: AtomicBool,
-    acquire_ns: AtomicU64,
-    wait_ns: AtomicU64,
-    validate_ns: AtomicU64,
-    reset_ns: AtomicU64,
-    pub(crate) max_waiters: AtomicUsize,
-    pub(crate) refuse_suspended: AtomicBool,
-    pub(crate) checking: AtomicUsize,
-    pub(crate) resetting: AtomicUsize,
-}
-
-impl Hot {
-    pub(crate) fn new(config: &Config) -> Self {
-        let hot = Self {
-            check_ns: AtomicU64::new(0),
-            max_uses: AtomicU64::new(0),
-            generation: AtomicU64::new(0),
-            cleared: AtomicU64::new(0),
-            coarse_ns: AtomicU64::new(0),
-            dead_in_a_row: AtomicU32::new(0),
-            silent_in_a_row: AtomicU32::new(0),
-            connected_since: AtomicBool::new(false),
-            leak_report: AtomicBool::new(false),
-            acquire_ns: AtomicU64::new(0),
-            wait_ns: AtomicU64::new(0),
-            validate_ns: AtomicU64::new(0),
-            reset_ns: AtomicU64::new(0),
-            max_waiters: AtomicUsize::new(0),
-            refuse_suspended: AtomicBool::new(false),
-            checking: AtomicUsize::new(0),
-            resetting: AtomicUsize::new(0),
-        };
-        hot.configure(config);
-        hot
-    }
-
-    pub(crate) fn configure(&self, config: &Config) {
-        let check_ns = match config.check {
-            Check::Always => 0,
-            Check::Never => u64::MAX,
-            Check::IdleFor(idle) => nanos(idle),
-        };
-        self.check_ns.store(check_ns, Relaxed);
-        self.max_uses
-            .store(config.max_uses.unwrap_or(u64::MAX), Relaxed);
-        self.leak_report
-            .store(config.leak_report.is_some(), Relaxed);
-        let limits = [
-            (&self.acquire_ns, config.acquire_timeout),
-            (&self.wait_ns, config.wait_timeout),
-            (&self.validate_ns, Some(config.validate_timeout)),
-            (&self.reset_ns, Some(config.reset_timeout)),
-        ];
-        for (cell, limit) in limits {
-            cell.store(limit.map_or(u64::MAX, nanos), Relaxed);
-        }
-        self.max_waiters.store(config.max_waiters, Relaxed);
-        let refuse = config.when_suspended == WhenSuspended::Refuse;
-        self.refuse_suspended.store(refuse, Relaxed);
-    }
-
-    pub(crate) fn acquire_timeout(&self) -> Option<Duration> {
-        limit(&self.acquire_ns)
-    }
-
-    pub(crate) fn wait_timeout(&self) -> Option<Duration> {
-        limit(&self.wait_ns)
-    }
-
-    /// The time for one reset or one check.
-    pub(crate) fn work_timeout(&self, stage: Stage) -> Duration {
-        let cell = if stage == Stage::Reset {
-            &self.reset_ns
-        } else {
-            &self.validate_ns
-        };
-        limit(cell).expect("resets and checks have a limit")
-    }
-
-    pub(crate) fn check(&self) -> Check {
-        match self.check_ns.load(Relaxed) {
-            0 => Check::Always,
-            u64::MAX => Check::Never,
-            ns => Check::IdleFor(Duration::from_nanos(ns)),
-        }
-    }
-}
-
 impl<M: Manager, R: Runtime> Core<M, R> {
     /// Gives a usable connection to the first waiter, or makes it idle.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn give(entry: Held<M, R>) {
-        // The entry goes into the slot before the slot is offered to others, and may be gone the
-        // moment after.
-        let home = entry.home.clone();
-        home.slot.set_phase(Phase::Idle);
-        home.slot.put(entry);
-        if home.core.idle.push(home.id).is_err() {
-            home.core.hand_over(&home);
+        if let Err((home, slot)) = slot::give(entry) {
+            home.core.hand_over(&home, slot);
         }
     }
 
     /// Lets the ledger decide what becomes of a connection that lies in its slot.
     #[cold]
-    fn hand_over(self: &Arc<Self>, home: &Home<M, R>) {
-        home.slot.set_phase(Phase::Leased);
-        let now = self.now();
+    fn hand_over(self: &Arc<Self>, home: &Home<M, R>, slot: OwnedSlot) {
         let mut wakes = Wakes::default();
         let mut ledger = self.ledger.lock();
-        let hand_over = ledger.hand_over(home.id, now, &mut wakes);
-        match hand_over {
-            HandOver::Offered => {}
-            HandOver::Idle => {
+        let close = match ledger.hand_over(slot, &mut wakes) {
+            HandOver::Offered => None,
+            HandOver::Idle(slot) => {
                 home.slot.set_phase(Phase::Idle);
-                self.idle.push_flagged(home.id);
+                self.idle.push_flagged(slot);
+                None
             }
-            HandOver::Close(_) => home.slot.set_phase(Phase::Closing),
-        }
+            HandOver::Close(slot, reason) => {
+                home.slot.set_phase(Phase::Closing);
+                Some((slot, reason))
+            }
+        };
         self.settle(&mut ledger);
         drop(ledger);
         wakes.wake();
-        if let HandOver::Close(reason) = hand_over {
-            self.close_booked(home.id, home.slot.take(), reason);
+        if let Some((slot, reason)) = close {
+            self.close_booked(home.slot.take(slot), reason);
         }
     }
 
@@ -203,19 +129,19 @@ impl<M: Manager, R: Runtime> Core<M, R> {
     pub(crate) fn retire(self: &Arc<Self>, entry: Held<M, R>, reason: CloseReason) {
         entry.home.slot.set_phase(Phase::Closing);
         self.book_close();
-        self.close_booked(entry.home.id, entry, reason);
+        self.close_booked(entry, reason);
     }
 
     /// A slot whose connection is gone is vacant again.
-    pub(crate) fn vacate(&self, id: SlotId) {
-        let slot = self.slots.slot(id);
+    pub(crate) fn vacate(&self, owned: OwnedSlot) {
+        let slot = self.slots.slot(owned.id());
         slot.set_phase(Phase::Vacant);
         slot.retire_ns.store(u64::MAX, Relaxed);
         *slot.holder.lock() = None;
         let abort = slot.abort.lock().take();
         self.events.guard("AbortHandle", || drop(abort));
         let mut wakes = Wakes::default();
-        self.ledger.lock().vacated(id, &mut wakes);
+        self.ledger.lock().vacated(owned, &mut wakes);
         wakes.wake();
         self.work.nudge();
     }
@@ -237,12 +163,15 @@ impl<M: Manager, R: Runtime> Core<M, R> {
     pub(crate) fn settle(&self, ledger: &mut Ledger<M::Error>) {
         let waiting = ledger.suspended || ledger.queue.unserved() > 0 || ledger.surplus() > 0;
         self.idle.set_waiting(waiting);
+        if !ledger.has_revoked() {
+            return;
+        }
         for slot in ledger.take_unclaimed() {
             if ledger.closed {
                 // Found and closed by whoever closes the pool: it is offered to nobody.
                 ledger.orphans.push(slot);
             } else {
-                self.slots.slot(slot).set_phase(Phase::Idle);
+                self.slots.slot(slot.id()).set_phase(Phase::Idle);
                 self.idle.push_flagged(slot);
             }
         }
@@ -257,7 +186,6 @@ impl<M: Manager, R: Runtime> Core<M, R> {
 
     /// Serves waiters from what is idle, after a change that lets them be served.
     pub(crate) fn run_matcher(&self) {
-        let now = self.now();
         let mut wakes = Wakes::default();
         {
             let mut ledger = self.ledger.lock();
@@ -265,9 +193,10 @@ impl<M: Manager, R: Runtime> Core<M, R> {
                 let Some(slot) = self.idle.pop_flagged() else {
                     break;
                 };
-                self.slots.slot(slot).set_phase(Phase::Leased);
-                let offered = ledger.offer(slot, now, &mut wakes);
-                debug_assert!(offered, "there is a waiter and lending is on");
+                self.slots.slot(slot.id()).set_phase(Phase::Leased);
+                if let Err(slot) = ledger.offer(slot, &mut wakes) {
+                    unreachable!("{slot:?} was refused though lending is on and somebody waits");
+                }
             }
             ledger.on_vacancy(&mut wakes);
             self.settle(&mut ledger);
@@ -291,8 +220,8 @@ impl<M: Manager, R: Runtime> Core<M, R> {
             self.hot.cleared.fetch_max(generation + 1, Relaxed);
         }
         for slot in self.idle.snapshot() {
-            if self.idle.claim(slot) {
-                let entry = self.slots.slot(slot).take();
+            if let Some(slot) = self.idle.claim(slot) {
+                let entry = self.take(slot);
                 if entry.generation <= generation {
                     self.retire(entry, reason);
                 } else {
@@ -363,9 +292,9 @@ impl<M: Manager, R: Runtime> Core<M, R> {
             .idle
             .snapshot()
             .into_iter()
-            .filter(|slot| self.idle.claim(*slot));
+            .filter_map(|slot| self.idle.claim(slot));
         for slot in idle.chain(orphans) {
-            self.retire(self.slots.slot(slot).take(), CloseReason::PoolClosed);
+            self.retire(self.take(slot), CloseReason::PoolClosed);
         }
         for (_, slot) in self.slots.iter() {
             slot.connector.wake();
@@ -458,14 +387,4 @@ impl<M: Manager, R: Runtime> fmt::Debug for Core<M, R> {
             .field("state", &self.state())
             .finish()
     }
-}
-
-fn limit(cell: &AtomicU64) -> Option<Duration> {
-    Some(cell.load(Relaxed))
-        .filter(|ns| *ns != u64::MAX)
-        .map(Duration::from_nanos)
-}
-
-pub(crate) fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX - 1)
 }

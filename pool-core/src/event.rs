@@ -171,6 +171,11 @@ impl Events {
         }
     }
 
+    pub(crate) fn observed(&self) -> bool {
+        self.observer.is_some()
+    }
+
+    #[inline]
     pub(crate) fn sample(&self, sample: Sample, took: Duration) {
         if let Some(observer) = &self.observer {
             self.guard("Observer::on_sample", || observer.on_sample(sample, took));

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 
+use crate::core::Held;
 use crate::hooks::ConnectionInfo;
 use crate::lease::Lease;
 use crate::runtime::{DefaultRuntime, Runtime};
@@ -14,19 +15,14 @@ use crate::{CloseReason, ErrorClass, Manager};
 /// panics, on any thread, during unwinding and outside of any runtime.
 #[must_use = "a connection that is dropped at once goes straight back"]
 pub struct Pooled<M: Manager, R: Runtime = DefaultRuntime> {
-    /// Taken only by `drop` and by the methods that consume the guard.
-    lease: Option<Lease<M, R>>,
-    mark: Option<CloseReason>,
-    in_operation: bool,
+    /// Ended only by `drop` and by the methods that consume the guard.
+    entry: Option<Held<M, R>>,
 }
 
 impl<M: Manager, R: Runtime> Pooled<M, R> {
-    pub(crate) fn new(lease: Lease<M, R>) -> Self {
-        Self {
-            lease: Some(lease),
-            mark: None,
-            in_operation: false,
-        }
+    #[inline(always)]
+    pub(crate) fn new(entry: Held<M, R>) -> Self {
+        Self { entry: Some(entry) }
     }
 
     /// Begins an exchange that must not be left half done.
@@ -37,7 +33,7 @@ impl<M: Manager, R: Runtime> Pooled<M, R> {
     /// [`Manager::on_abandoned`] says: by default discard it, so that no later user reads a reply
     /// that is not theirs.
     pub fn operation(&mut self) -> Scope<'_, M, R> {
-        let nested = std::mem::replace(&mut self.in_operation, true);
+        let nested = std::mem::replace(&mut self.entry_mut().in_operation, true);
         Scope {
             pooled: self,
             nested,
@@ -46,7 +42,7 @@ impl<M: Manager, R: Runtime> Pooled<M, R> {
 
     /// Has the connection closed instead of lent again.
     pub fn invalidate(&mut self) {
-        self.mark = Some(CloseReason::Invalidated);
+        self.entry_mut().mark = Some(CloseReason::Invalidated);
     }
 
     /// Tells the pool what kind of error the connection's use has met.
@@ -59,7 +55,7 @@ impl<M: Manager, R: Runtime> Pooled<M, R> {
             ErrorClass::Broken => self.invalidate(),
             ErrorClass::WrongRole => {
                 self.invalidate();
-                let core = self.lease().core().clone();
+                let core = self.entry().home.core.clone();
                 core.clear_generation(self.info().generation);
             }
             _ => {}
@@ -67,28 +63,32 @@ impl<M: Manager, R: Runtime> Pooled<M, R> {
     }
 
     /// Takes the connection out of the pool for good. Its slot is free for another.
-    pub fn detach(mut self) -> M::Connection {
-        self.lease
-            .take()
-            .expect("the guard is in use")
-            .detach(CloseReason::Detached)
+    pub fn detach(self) -> M::Connection {
+        self.end().detach(CloseReason::Detached)
     }
 
     /// Closes the connection in good order, and waits for it up to the close timeout.
     ///
     /// Cancelling the wait drops the connection.
-    pub async fn close(mut self) {
-        let lease = self.lease.take().expect("the guard is in use");
-        lease.close(CloseReason::Invalidated).await;
+    pub async fn close(self) {
+        self.end().close(CloseReason::Invalidated).await;
     }
 
     /// What the pool knows about the connection.
     pub fn info(&self) -> ConnectionInfo {
-        self.lease().entry().info()
+        self.entry().info()
     }
 
-    fn lease(&self) -> &Lease<M, R> {
-        self.lease.as_ref().expect("the guard is in use")
+    fn entry(&self) -> &Held<M, R> {
+        self.entry.as_ref().expect("the guard is in use")
+    }
+
+    fn entry_mut(&mut self) -> &mut Held<M, R> {
+        self.entry.as_mut().expect("the guard is in use")
+    }
+
+    fn end(mut self) -> Lease<M, R> {
+        Lease::adopt(self.entry.take().expect("the guard is in use"))
     }
 }
 
@@ -96,14 +96,13 @@ impl<M: Manager, R: Runtime> Deref for Pooled<M, R> {
     type Target = M::Connection;
 
     fn deref(&self) -> &M::Connection {
-        &self.lease().entry().connection
+        &self.entry().connection
     }
 }
 
 impl<M: Manager, R: Runtime> DerefMut for Pooled<M, R> {
     fn deref_mut(&mut self) -> &mut M::Connection {
-        let lease = self.lease.as_mut().expect("the guard is in use");
-        &mut lease.entry_mut().connection
+        &mut self.entry_mut().connection
     }
 }
 
@@ -120,9 +119,10 @@ impl<M: Manager, R: Runtime> AsMut<M::Connection> for Pooled<M, R> {
 }
 
 impl<M: Manager, R: Runtime> Drop for Pooled<M, R> {
+    #[inline]
     fn drop(&mut self) {
-        if let Some(lease) = self.lease.take() {
-            lease.release(self.mark, self.in_operation);
+        if let Some(entry) = self.entry.take() {
+            entry.release();
         }
     }
 }
@@ -147,7 +147,7 @@ pub struct Scope<'a, M: Manager, R: Runtime = DefaultRuntime> {
 impl<M: Manager, R: Runtime> Scope<'_, M, R> {
     /// The exchange is over and the connection is ready for another.
     pub fn complete(self) {
-        self.pooled.in_operation = self.nested;
+        self.pooled.entry_mut().in_operation = self.nested;
     }
 }
 

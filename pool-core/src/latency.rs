@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
-use crate::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 /// Counts durations; every record is one relaxed addition. Its error is at most one eighth.
 #[derive(Debug)]
-pub(crate) struct Histogram(Box<[AtomicU64]>);
+pub(crate) struct Histogram {
+    counts: Box<[AtomicU64]>,
+    /// The bucket of the last record.
+    last: AtomicUsize,
+}
 
 /// What a [histogram of acquire times](crate::Statistics::acquire) held at one time.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,18 +20,26 @@ pub struct Latency {
 
 impl Histogram {
     pub(crate) fn new() -> Self {
-        Self((0..BUCKETS).map(|_| AtomicU64::new(0)).collect())
+        Self {
+            counts: (0..BUCKETS).map(|_| AtomicU64::new(0)).collect(),
+            last: AtomicUsize::new(0),
+        }
     }
 
-    pub(crate) fn record(&self, duration: Duration) {
+    /// Counts a duration that stands for so many.
+    pub(crate) fn record(&self, duration: Duration, weight: u64) {
         let ns = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-        self.0[bucket(ns)].fetch_add(1, Relaxed);
+        let bucket = bucket(ns);
+        self.counts[bucket].fetch_add(weight, Relaxed);
+        self.last.store(bucket, Relaxed);
     }
 
-    /// The counts, with `instant` more that took no time worth measuring.
-    pub(crate) fn snapshot(&self, instant: u64) -> Latency {
-        let mut counts: Vec<_> = self.0.iter().map(|count| count.load(Relaxed)).collect();
+    /// The counts, with `instant` more that took no time worth measuring, and `unmeasured` more
+    /// that are taken to be as the last one was.
+    pub(crate) fn snapshot(&self, instant: u64, unmeasured: u64) -> Latency {
+        let mut counts: Vec<_> = self.counts.iter().map(|it| it.load(Relaxed)).collect();
         counts[0] += instant;
+        counts[self.last.load(Relaxed)] += unmeasured;
         Latency { counts }
     }
 }
@@ -122,9 +134,9 @@ mod tests {
     fn quantiles_are_ranks() {
         let histogram = Histogram::new();
         for ms in 1..=100 {
-            histogram.record(Duration::from_millis(ms));
+            histogram.record(Duration::from_millis(ms), 1);
         }
-        let latency = histogram.snapshot(100);
+        let latency = histogram.snapshot(100, 0);
         assert_eq!(latency.count(), 200);
         assert_eq!(latency.quantile(0.5), Duration::ZERO);
         let p99 = latency.quantile(0.99);

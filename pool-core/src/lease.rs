@@ -1,18 +1,21 @@
 //! Ownership of one slot and its connection, from the moment it leaves the idle set.
 
-use std::panic::AssertUnwindSafe;
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use crate::closing::{Vacate, run_close};
-use crate::core::{Core, Held, Home, nanos};
+use crate::core::{Core, Held, Home};
 use crate::options::GetOptions;
 use crate::runtime::{Runtime, Timer};
-use crate::slot::{Entry, Phase, Slot, SlotId};
+use crate::slot::{Entry, OwnedSlot, Phase, Slot};
 use crate::stats::add;
-use crate::within::within;
-use crate::{Abandoned, Check, CloseReason, Manager, ResetAt, Sample, Stage, Verdict};
+use crate::within::{seldom, within};
+use crate::{CloseReason, Manager, ResetAt, Sample, Stage};
 use futures_util::FutureExt;
 
 /// Owns a slot. Dropped while it works on the connection, it closes it, as a half-done exchange
@@ -20,17 +23,6 @@ use futures_util::FutureExt;
 pub(crate) struct Lease<M: Manager, R: Runtime> {
     /// Taken only when the lease ends.
     entry: Option<Held<M, R>>,
-    working: Option<Stage>,
-    /// The work shows in the books.
-    counted: bool,
-}
-
-/// What a checkout has to do before it can lend the connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Examined {
-    Ready,
-    Work { reset: bool, check: bool },
-    Dead(CloseReason),
 }
 
 /// The connection is not fit to be lent.
@@ -43,20 +35,15 @@ pub(crate) struct Unfit {
 
 impl<M: Manager, R: Runtime> Lease<M, R> {
     /// Takes over a slot that has just left the idle set or was offered.
-    #[inline]
-    pub(crate) fn new(core: &Core<M, R>, id: SlotId) -> Self {
-        Self::adopt(core.slots.slot(id).take())
+    #[inline(always)]
+    pub(crate) fn new(core: &Core<M, R>, slot: OwnedSlot) -> Self {
+        Self::adopt(core.take(slot))
     }
 
     /// Takes over a slot together with its connection, which is not in it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn adopt(entry: Held<M, R>) -> Self {
-        entry.home.slot.set_phase(Phase::Leased);
-        Self {
-            entry: Some(entry),
-            working: None,
-            counted: false,
-        }
+        Self { entry: Some(entry) }
     }
 
     pub(crate) fn entry(&self) -> &Entry<M::Connection, Home<M, R>> {
@@ -73,51 +60,6 @@ impl<M: Manager, R: Runtime> Lease<M, R> {
 
     fn slot(&self) -> &Slot<M::Connection, Home<M, R>> {
         &self.entry().home.slot
-    }
-
-    /// Looks, without asking the server, whether the connection may be lent.
-    #[inline]
-    pub(crate) fn examine(&mut self, options: &GetOptions) -> Examined {
-        let entry = self.entry_mut();
-        let Home { core, slot, .. } = &*entry.home;
-        let check = options.check.unwrap_or_else(|| core.hot.check());
-        let (now_ns, check) = match check {
-            Check::Always => (core.coarse_ns(), true),
-            Check::Never => (core.coarse_ns(), false),
-            Check::IdleFor(idle) => {
-                let now_ns = core.since_epoch(core.runtime.now());
-                let seen = slot
-                    .used_ns
-                    .load(Relaxed)
-                    .max(slot.checked_ns.load(Relaxed));
-                (now_ns, now_ns.saturating_sub(seen) >= nanos(idle))
-            }
-        };
-        if entry.generation != core.hot.generation.load(Relaxed) {
-            return Examined::Dead(CloseReason::Cleared);
-        }
-        if slot.retire_ns.load(Relaxed) <= now_ns {
-            return Examined::Dead(CloseReason::Expired);
-        }
-        let peek = || core.manager.has_broken(&mut entry.connection);
-        if core
-            .events
-            .guard("Manager::has_broken", peek)
-            .unwrap_or(true)
-        {
-            return Examined::Dead(CloseReason::Broken);
-        }
-        if entry.dirty || check {
-            // A connection that no one has used yet has just proved itself.
-            let check = check && entry.uses > 0;
-            if entry.dirty || check {
-                return Examined::Work {
-                    reset: entry.dirty,
-                    check,
-                };
-            }
-        }
-        Examined::Ready
     }
 
     /// Resets and checks the connection as asked, each within its time and the total, which counts
@@ -147,37 +89,49 @@ impl<M: Manager, R: Runtime> Lease<M, R> {
         options: &GetOptions,
         started: &OnceLock<Instant>,
     ) -> Result<(), Unfit> {
-        self.working = Some(stage);
-        let Self { entry, counted, .. } = &mut *self;
-        let entry = &mut **entry.as_mut().expect("a lease holds its entry");
-        let Entry {
-            connection, home, ..
-        } = entry;
-        let Home { core, slot, .. } = &**home;
-        let mut waited = None;
-        let future = async {
-            match stage {
-                Stage::Reset => core.manager.reset(connection).await,
-                _ => core.manager.is_valid(connection).await,
+        let mut took = Duration::ZERO;
+        let outcome = {
+            let Entry {
+                connection,
+                home,
+                working,
+                counted,
+                ..
+            } = self.entry_mut();
+            *working = Some(stage);
+            let Home { core, slot, .. } = &**home;
+            let mut future = pin!(async {
+                match stage {
+                    Stage::Reset => core.manager.reset(connection).await,
+                    _ => core.manager.is_valid(connection).await,
+                }
+            });
+            // Most answer at once, and then no clock is read and the books need not show it.
+            let first = poll_fn(|cx| {
+                let poll = AssertUnwindSafe(|| future.as_mut().poll(cx));
+                Poll::Ready(catch_unwind(poll))
+            });
+            match first.await {
+                Ok(Poll::Ready(answer)) => Ok(Ok(answer)),
+                Err(panic) => Ok(Err(panic)),
+                Ok(Poll::Pending) => {
+                    core.count_work(slot, stage);
+                    *counted = true;
+                    let since = core.now();
+                    let limit = since + core.work_timeout(stage, options);
+                    let started = *started.get_or_init(|| since);
+                    let total = options.deadline_from(started, core.hot.acquire_timeout());
+                    let until = total.map_or(limit, |total| limit.min(total));
+                    let rest = AssertUnwindSafe(future).catch_unwind();
+                    let outcome = seldom(within(timer, || Some(until), rest)).await;
+                    took = core.now().saturating_duration_since(since);
+                    outcome
+                }
             }
         };
-        // Asked only when the server did not answer at once: the books need not show less.
-        let until = || {
-            core.count_work(slot, stage);
-            *counted = true;
-            let now = core.now();
-            waited = Some(now);
-            let limit = now + core.work_timeout(stage, options);
-            let started = *started.get_or_init(|| now);
-            let total = options.deadline_from(started, core.hot.acquire_timeout());
-            Some(total.map_or(limit, |total| limit.min(total)))
-        };
-        let outcome = within(timer, until, AssertUnwindSafe(future).catch_unwind()).await;
         self.end_work();
         let core = self.core();
-        let took = waited.map(|since| core.now().saturating_duration_since(since));
-        core.events
-            .sample(Sample::Stage(stage), took.unwrap_or_default());
+        core.events.sample(Sample::Stage(stage), took);
         match outcome {
             Ok(Ok(Ok(()))) => {
                 self.slot().checked_ns.store(core.coarse_ns(), Relaxed);
@@ -208,25 +162,24 @@ impl<M: Manager, R: Runtime> Lease<M, R> {
     /// Takes the connection out for good.
     pub(crate) fn detach(mut self, reason: CloseReason) -> M::Connection {
         let mut entry = self.end();
-        let Home { core, id, .. } = &*entry.home.clone();
+        let core = entry.home.core.clone();
         core.remove(&mut entry, reason);
         core.book_close();
-        core.vacate(*id);
-        entry.connection
+        let (connection, slot) = entry.end();
+        core.vacate(slot);
+        connection
     }
 
     /// Closes the connection and waits for it. Cancelled, it drops the connection.
     pub(crate) async fn close(mut self, reason: CloseReason) {
         let mut entry = self.end();
-        let Home { core, slot, id } = &*entry.home.clone();
-        slot.set_phase(Phase::Closing);
+        let core = entry.home.core.clone();
+        entry.home.slot.set_phase(Phase::Closing);
         core.book_close();
         core.remove(&mut entry, reason);
-        let vacate = Vacate {
-            core: core.clone(),
-            slot: *id,
-        };
-        run_close(vacate, entry.connection, reason).await;
+        let (connection, slot) = entry.end();
+        let slot = Some(slot);
+        run_close(Vacate { core, slot }, connection, reason).await;
     }
 
     /// Closes a connection that was thought to be alive, and draws the conclusions.
@@ -239,43 +192,32 @@ impl<M: Manager, R: Runtime> Lease<M, R> {
 
     /// The lease ends and gives up what it held.
     #[inline]
-    fn end(&mut self) -> Held<M, R> {
+    pub(crate) fn end(&mut self) -> Held<M, R> {
         self.entry.take().expect("a lease holds its entry")
     }
 
     /// Marks the connection as being worked on.
     pub(crate) fn begin_work(&mut self, stage: Stage) {
-        self.working = Some(stage);
-        self.counted = true;
+        let entry = self.entry_mut();
+        (entry.working, entry.counted) = (Some(stage), true);
         self.core().count_work(self.slot(), stage);
     }
 
     /// The work ended, well or badly.
     pub(crate) fn end_work(&mut self) {
-        let stage = self.working.take();
-        if std::mem::take(&mut self.counted) {
+        let entry = self.entry_mut();
+        let stage = entry.working.take();
+        if std::mem::take(&mut entry.counted) {
             let stage = stage.expect("only work is counted");
             self.core().gauge(stage).fetch_sub(1, Relaxed);
             self.slot().set_phase(Phase::Leased);
         }
     }
+}
 
-    /// A user is done with the connection.
-    #[inline]
-    pub(crate) fn release(mut self, mark: Option<CloseReason>, in_operation: bool) {
-        let mut entry = self.end();
-        if let Err(reason) = entry.judge(mark, in_operation) {
-            let core = entry.home.core.clone();
-            core.retire(entry, reason);
-        } else if entry.dirty {
-            Self::give_dirty(entry);
-        } else {
-            Core::give(entry);
-        }
-    }
-
+impl<M: Manager, R: Runtime> Lease<M, R> {
     /// Has a returned connection reset, in the background if that is where it is done.
-    fn give_dirty(entry: Held<M, R>) {
+    pub(crate) fn give_dirty(entry: Held<M, R>) {
         let core = entry.home.core.clone();
         if core.reset_at != ResetAt::Return {
             return Core::give(entry);
@@ -291,6 +233,14 @@ impl<M: Manager, R: Runtime> Lease<M, R> {
 }
 
 impl<M: Manager, R: Runtime> Core<M, R> {
+    /// Takes the connection of a slot that has just left the idle set or was offered.
+    #[inline(always)]
+    pub(crate) fn take(&self, owned: OwnedSlot) -> Held<M, R> {
+        let slot = self.slots.slot(owned.id());
+        slot.set_phase(Phase::Leased);
+        slot.take(owned)
+    }
+
     fn count_work(&self, slot: &Slot<M::Connection, Home<M, R>>, stage: Stage) {
         slot.set_phase(match stage {
             Stage::Reset => Phase::Resetting,
@@ -328,99 +278,13 @@ impl<M: Manager, R: Runtime> Core<M, R> {
     }
 }
 
-impl<M: Manager, R: Runtime> Entry<M::Connection, Home<M, R>> {
-    /// Whether a returned connection may go on, and whether it has to be reset for that.
-    #[inline]
-    fn judge(&mut self, mark: Option<CloseReason>, in_operation: bool) -> Result<(), CloseReason> {
-        let Self {
-            connection,
-            home,
-            generation,
-            uses,
-            dirty,
-            lent,
-            ..
-        } = &mut *self;
-        let Home { core, slot, .. } = &**home;
-        let now_ns = core.coarse_ns();
-        slot.used_ns.store(now_ns, Relaxed);
-        if core.hot.leak_report.load(Relaxed) {
-            *slot.holder.lock() = None;
-        }
-        if let Some(lent) = lent.take() {
-            core.events
-                .sample(Sample::Use, core.now().saturating_duration_since(lent));
-        }
-        if let Some(reason) = mark {
-            return Err(reason);
-        }
-        if in_operation {
-            let what = core
-                .events
-                .guard("Manager::on_abandoned", || core.manager.on_abandoned());
-            match what.unwrap_or_default() {
-                Abandoned::Discard => return Err(CloseReason::Abandoned),
-                Abandoned::Reset => *dirty = true,
-                Abandoned::Keep => {}
-            }
-        } else if std::thread::panicking() {
-            return Err(CloseReason::UserPanic);
-        }
-        let broken = || core.manager.has_broken(connection);
-        if core
-            .events
-            .guard("Manager::has_broken", broken)
-            .unwrap_or(true)
-        {
-            return Err(CloseReason::Broken);
-        }
-        if *generation != core.hot.generation.load(Relaxed) {
-            return Err(CloseReason::Cleared);
-        }
-        if slot.retire_ns.load(Relaxed) <= now_ns {
-            return Err(CloseReason::Expired);
-        }
-        if *uses >= core.hot.max_uses.load(Relaxed) {
-            return Err(CloseReason::MaxUses);
-        }
-        if core.reset_at != ResetAt::Never && !*dirty {
-            let needs = || core.manager.needs_reset(connection);
-            *dirty = core
-                .events
-                .guard("Manager::needs_reset", needs)
-                .unwrap_or(true);
-        }
-        if core.hooks.on_return.is_some() {
-            let core = core.clone();
-            return self.ask_hook(&core);
-        }
-        Ok(())
-    }
-
-    /// Asks the user's hook whether the connection may go on.
-    #[cold]
-    fn ask_hook(&mut self, core: &Core<M, R>) -> Result<(), CloseReason> {
-        let Some(hook) = &core.hooks.on_return else {
-            return Ok(());
-        };
-        let info = self.info();
-        match core
-            .events
-            .guard("on_return", || hook(&mut self.connection, &info))
-        {
-            Some(Verdict::Keep) => Ok(()),
-            _ => Err(CloseReason::Rejected),
-        }
-    }
-}
-
 impl<M: Manager, R: Runtime> Drop for Lease<M, R> {
     #[inline]
     fn drop(&mut self) {
         if self.entry.is_none() {
             return;
         }
-        let working = self.working.is_some();
+        let working = self.entry().working.is_some();
         self.end_work();
         let core = self.core().clone();
         let entry = self.end();

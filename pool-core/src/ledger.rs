@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::CloseReason;
 use crate::queue::{Discipline, Queue, Refusal, Turn, WaiterId};
-use crate::slot::SlotId;
+use crate::slot::{OwnedSlot, Unused};
 use crate::stats::Tally;
 
 /// What is guarded by the pool's lock.
@@ -31,17 +31,20 @@ pub(crate) struct Ledger<E> {
     pub(crate) connecting: usize,
     pub(crate) closing: usize,
     pub(crate) tally: Tally,
+    /// The coarse time at which a wait was last chosen to be measured.
+    measured_ns: u64,
     /// The most slots that were ever lent at once, as seen when somebody had to wait or at a tick.
     pub(crate) peak_leased: usize,
-    vacant: Vec<SlotId>,
-    /// Slots from here on were never used.
-    fresh: u32,
+    vacant: Vec<OwnedSlot>,
+    unused: Unused,
     /// Offers of connections that may still be open, oldest first.
     offers: VecDeque<Offer>,
+    /// How many offers there were.
+    offered: u64,
     /// Slots whose offer was revoked; the next waiter to be polled takes one.
     claimable: VecDeque<Claimable>,
     /// Slots whose offer was revoked and which nobody claimed before the pool was closed.
-    pub(crate) orphans: Vec<SlotId>,
+    pub(crate) orphans: Vec<OwnedSlot>,
     /// When the connect gate may be asked again.
     pub(crate) connect_at: Option<Instant>,
     /// The pool is closed and nobody waits for what is still lent.
@@ -53,13 +56,14 @@ pub(crate) struct Ledger<E> {
 #[derive(Debug)]
 struct Offer {
     waiter: WaiterId,
-    slot: SlotId,
-    at: Instant,
+    number: u64,
+    /// When it was first looked at: whoever offers reads no clock.
+    seen: Option<Instant>,
 }
 
 #[derive(Debug)]
 struct Claimable {
-    slot: SlotId,
+    slot: OwnedSlot,
     /// How many waiters are woken next, and when.
     width: usize,
     wake_at: Instant,
@@ -71,9 +75,9 @@ pub(crate) enum HandOver {
     /// It was offered to a waiter.
     Offered,
     /// Nobody wants it now; make it idle.
-    Idle,
+    Idle(OwnedSlot),
     /// Its connection has to be closed, which was entered in the books.
-    Close(CloseReason),
+    Close(OwnedSlot, CloseReason),
 }
 
 /// Those to be woken once the lock is released.
@@ -98,10 +102,12 @@ impl<E> Ledger<E> {
             connecting: 0,
             closing: 0,
             tally: Tally::default(),
+            measured_ns: u64::MAX,
             peak_leased: 0,
             vacant: Vec::new(),
-            fresh: 0,
+            unused: Unused::default(),
             offers: VecDeque::new(),
+            offered: 0,
             claimable: VecDeque::new(),
             orphans: Vec::new(),
             unattended: false,
@@ -127,13 +133,13 @@ impl<E> Ledger<E> {
     }
 
     /// Occupies a slot for a connect.
-    pub(crate) fn begin_connect(&mut self) -> SlotId {
+    pub(crate) fn begin_connect(&mut self) -> OwnedSlot {
         self.connecting += 1;
         self.occupy()
     }
 
     /// Occupies a slot for a connection that exists already, if the target allows.
-    pub(crate) fn adopt(&mut self) -> Option<SlotId> {
+    pub(crate) fn adopt(&mut self) -> Option<OwnedSlot> {
         if self.closed || self.occupied >= self.target {
             return None;
         }
@@ -147,13 +153,13 @@ impl<E> Ledger<E> {
     }
 
     /// A connect failed.
-    pub(crate) fn connect_failed(&mut self, slot: SlotId, wakes: &mut Wakes) {
+    pub(crate) fn connect_failed(&mut self, slot: OwnedSlot, wakes: &mut Wakes) {
         self.cancel_connect(slot);
         self.on_vacancy(wakes);
     }
 
     /// A connect was not started after all.
-    pub(crate) fn cancel_connect(&mut self, slot: SlotId) {
+    pub(crate) fn cancel_connect(&mut self, slot: OwnedSlot) {
         self.connecting -= 1;
         self.occupied -= 1;
         self.vacant.push(slot);
@@ -167,7 +173,7 @@ impl<E> Ledger<E> {
     }
 
     /// A connection is closed and its slot is vacant.
-    pub(crate) fn vacated(&mut self, slot: SlotId, wakes: &mut Wakes) {
+    pub(crate) fn vacated(&mut self, slot: OwnedSlot, wakes: &mut Wakes) {
         self.closing -= 1;
         self.occupied -= 1;
         self.vacant.push(slot);
@@ -186,7 +192,7 @@ impl<E> Ledger<E> {
     }
 
     /// Decides what becomes of a usable connection whose owner is done with it.
-    pub(crate) fn hand_over(&mut self, slot: SlotId, now: Instant, wakes: &mut Wakes) -> HandOver {
+    pub(crate) fn hand_over(&mut self, slot: OwnedSlot, wakes: &mut Wakes) -> HandOver {
         let reason = if self.closed {
             Some(CloseReason::PoolClosed)
         } else if self.surplus() > 0 {
@@ -196,47 +202,52 @@ impl<E> Ledger<E> {
         };
         if let Some(reason) = reason {
             self.begin_close();
-            return HandOver::Close(reason);
+            return HandOver::Close(slot, reason);
         }
-        if self.offer(slot, now, wakes) {
-            HandOver::Offered
-        } else {
-            HandOver::Idle
+        match self.offer(slot, wakes) {
+            Ok(()) => HandOver::Offered,
+            Err(slot) => HandOver::Idle(slot),
         }
     }
 
-    /// Offers a slot to the first waiter, if one may be served.
-    pub(crate) fn offer(&mut self, slot: SlotId, now: Instant, wakes: &mut Wakes) -> bool {
-        if self.suspended {
-            return false;
-        }
-        let Some(waiter) = self.queue.next() else {
-            return false;
+    /// Offers a slot to the first waiter; gives it back if none may be served.
+    pub(crate) fn offer(&mut self, slot: OwnedSlot, wakes: &mut Wakes) -> Result<(), OwnedSlot> {
+        let waiter = match self.queue.next() {
+            Some(waiter) if !self.suspended => waiter,
+            _ => return Err(slot),
         };
-        wakes.push(self.queue.serve(waiter, Turn::Offered(slot, now)));
+        self.offered += 1;
+        let number = self.offered;
+        wakes.push(self.queue.serve(waiter, Turn::Offered(slot, number)));
         // Offers that were taken leave the list from the front; the others bound its length.
         while self.offers.front().is_some_and(|o| !self.is_open(o)) {
             self.offers.pop_front();
         }
         self.offers.push_back(Offer {
             waiter,
-            slot,
-            at: now,
+            number,
+            seen: None,
         });
-        true
+        Ok(())
     }
 
     /// Takes back offers that nobody came for, and wakes more and more others for them.
     /// Returns how many were taken back.
     pub(crate) fn revoke(&mut self, now: Instant, grace: Duration, wakes: &mut Wakes) -> usize {
         let mut revoked = 0;
+        for offer in self.offers.iter_mut().rev() {
+            if offer.seen.is_some() {
+                break;
+            }
+            offer.seen = Some(now);
+        }
         while let Some(offer) = self.offers.front() {
             if self.is_open(offer) {
-                if now.saturating_duration_since(offer.at) < grace || self.queue.next().is_none() {
+                let seen = offer.seen.unwrap_or(now);
+                if now.saturating_duration_since(seen) < grace || self.queue.next().is_none() {
                     break;
                 }
-                let Offer { waiter, slot, .. } = *offer;
-                self.queue.revoke(waiter);
+                let slot = self.queue.revoke(offer.waiter);
                 self.claimable.push_back(Claimable {
                     slot,
                     width: 1,
@@ -271,7 +282,7 @@ impl<E> Ledger<E> {
     }
 
     /// A slot whose offer was revoked, for the waiter being polled.
-    pub(crate) fn claim(&mut self) -> Option<SlotId> {
+    pub(crate) fn claim(&mut self) -> Option<OwnedSlot> {
         self.claimable.pop_front().map(|claimable| claimable.slot)
     }
 
@@ -281,13 +292,20 @@ impl<E> Ledger<E> {
             .offers
             .iter()
             .find(|o| self.is_open(o))
-            .map(|o| o.at + grace);
+            .and_then(|o| o.seen)
+            .map(|seen| seen + grace);
         let rewake = self.claimable.iter().map(|c| c.wake_at).min();
         offer.into_iter().chain(rewake).min()
     }
 
+    /// Whether there are slots whose offers were revoked.
+    #[inline]
+    pub(crate) fn has_revoked(&self) -> bool {
+        !self.claimable.is_empty()
+    }
+
     /// Takes the slots whose offers were revoked, when nobody is left to claim them.
-    pub(crate) fn take_unclaimed(&mut self) -> VecDeque<SlotId> {
+    pub(crate) fn take_unclaimed(&mut self) -> VecDeque<OwnedSlot> {
         if self.queue.unserved() > 0 && !self.closed {
             return VecDeque::new();
         }
@@ -295,6 +313,14 @@ impl<E> Ledger<E> {
             .into_iter()
             .map(|c| c.slot)
             .collect()
+    }
+
+    /// Whether a wait that begins now is to be measured: the first since the last tick, and one in
+    /// eight. Reading the clock is most of what a short wait costs.
+    pub(crate) fn measures(&mut self, coarse_ns: u64) -> bool {
+        let first = self.measured_ns != coarse_ns;
+        self.measured_ns = coarse_ns;
+        first || self.tally.begun % MEASURED == 0
     }
 
     /// Refuses every waiter for this reason.
@@ -339,23 +365,21 @@ impl<E> Ledger<E> {
         );
         debug_assert_eq!(
             self.occupied + self.vacant.len(),
-            self.fresh as usize,
+            self.unused.given_out(),
             "no slot is lost"
         );
     }
 
-    fn occupy(&mut self) -> SlotId {
+    fn occupy(&mut self) -> OwnedSlot {
         self.occupied += 1;
-        let slot = self.vacant.pop().unwrap_or_else(|| {
-            self.fresh += 1;
-            SlotId(self.fresh - 1)
-        });
+        let slot = self.vacant.pop();
+        let slot = slot.unwrap_or_else(|| self.unused.give_out());
         self.check();
         slot
     }
 
     fn is_open(&self, offer: &Offer) -> bool {
-        self.queue.is_offered(offer.waiter, offer.slot, offer.at)
+        self.queue.is_offered(offer.waiter, offer.number)
     }
 }
 
@@ -376,9 +400,12 @@ impl Wakes {
     }
 }
 
-/// How many are woken at once before all are: 256 in the ninth round, all in the tenth, 90 ms
+/// One wait in so many is measured while there are many.
+const MEASURED: u64 = 8;
+
+/// How many are woken at once before all are: 128 in the eighth round, all in the ninth, 80 ms
 /// after the offer was revoked.
-const WIDEST: usize = 256;
+const WIDEST: usize = 128;
 
 /// How long after one waiter was woken for a revoked offer the next are.
 const REWAKE: Duration = Duration::from_millis(10);
@@ -411,9 +438,9 @@ mod tests {
         now: Instant,
         /// Everybody who has not left, in the order of arrival.
         line: Vec<WaiterId>,
-        idle: Vec<SlotId>,
-        leased: Vec<SlotId>,
-        connecting: Vec<SlotId>,
+        idle: Vec<OwnedSlot>,
+        leased: Vec<OwnedSlot>,
+        connecting: Vec<OwnedSlot>,
     }
 
     const GRACE: Duration = Duration::from_millis(100);
@@ -509,33 +536,36 @@ mod tests {
 
         fn poll(&mut self, waiter: WaiterId) {
             let ledger = &mut self.ledger;
-            let slot = match ledger.queue.turn(waiter) {
-                Turn::Offered(slot, _) => Some(*slot),
+            let found = match ledger.queue.turn(waiter) {
                 Turn::Waiting | Turn::Absent if !ledger.suspended => {
                     ledger.claim().or_else(|| self.idle.pop())
                 }
                 _ => None,
             };
-            if let Some(slot) = slot {
-                let _ = ledger.queue.remove(waiter);
+            if found.is_some() || matches!(ledger.queue.turn(waiter), Turn::Offered(..)) {
+                let slot = match ledger.queue.remove(waiter) {
+                    (Turn::Offered(slot, _), _) => Some(slot),
+                    _ => found,
+                };
                 self.line.retain(|known| *known != waiter);
-                self.leased.push(slot);
+                self.leased.extend(slot);
             } else {
                 ledger.queue.polled(waiter, Waker::noop().clone());
             }
         }
 
-        fn give(&mut self, slot: SlotId) {
+        fn give(&mut self, slot: OwnedSlot) {
             let mut wakes = Wakes::default();
             let first = self.first();
-            match self.ledger.hand_over(slot, self.now, &mut wakes) {
+            match self.ledger.hand_over(slot, &mut wakes) {
                 HandOver::Offered => {
                     let first = first.expect("an offer goes to somebody");
-                    let offered = self.ledger.queue.is_offered(first, slot, self.now);
+                    let number = self.ledger.offered;
+                    let offered = self.ledger.queue.is_offered(first, number);
                     assert!(offered, "the first in line was overtaken");
                 }
-                HandOver::Idle => self.idle.push(slot),
-                HandOver::Close(_) => self.ledger.vacated(slot, &mut wakes),
+                HandOver::Idle(slot) => self.idle.push(slot),
+                HandOver::Close(slot, _) => self.ledger.vacated(slot, &mut wakes),
             }
             drop(wakes.first);
         }
@@ -559,35 +589,37 @@ mod tests {
                 .line
                 .iter()
                 .filter_map(|id| match ledger.queue.turn(*id) {
-                    Turn::Offered(slot, _) => Some(*slot),
+                    Turn::Offered(slot, number) => Some((slot, *number)),
                     _ => None,
                 });
             let offered: Vec<_> = offered.collect();
-            let claimable = ledger.claimable.iter().map(|c| c.slot);
-            let parts = [&self.idle, &self.leased, &self.connecting, &offered];
+            let parts = [&self.idle, &self.leased, &self.connecting];
             let owned: Vec<_> = parts
                 .into_iter()
                 .flatten()
-                .copied()
-                .chain(claimable)
+                .chain(offered.iter().map(|(slot, _)| *slot))
+                .chain(ledger.claimable.iter().map(|c| &c.slot))
+                .map(OwnedSlot::id)
                 .collect();
             assert_eq!(owned.len(), ledger.occupied, "a slot is in no place");
             let distinct = owned.iter().collect::<HashSet<_>>().len();
             assert_eq!(distinct, owned.len(), "a slot is in two places");
             assert_eq!(ledger.connecting, self.connecting.len());
             assert!(ledger.connecting <= ledger.max_connecting);
-            let watched = |slot| {
+            let watched = |number| {
                 ledger
                     .offers
                     .iter()
-                    .any(|o| o.slot == slot && ledger.is_open(o))
+                    .any(|o| o.number == number && ledger.is_open(o))
             };
             assert!(
-                offered.iter().all(|slot| watched(*slot)),
+                offered.iter().all(|(_, number)| watched(*number)),
                 "nobody watches an offer"
             );
+            let unseen = |offer: &Offer| offer.seen.is_none() && ledger.is_open(offer);
             if !offered.is_empty() || !ledger.claimable.is_empty() {
-                assert!(ledger.revoke_at(GRACE).is_some(), "no tick is due");
+                let due = ledger.revoke_at(GRACE).is_some();
+                assert!(due || ledger.offers.iter().any(unseen), "no tick is due");
             }
             let idle = !self.idle.is_empty() && !ledger.suspended;
             assert!(
@@ -603,7 +635,11 @@ mod tests {
                 .line
                 .iter()
                 .map(|id| match self.ledger.queue.turn(*id) {
-                    Turn::Offered(slot, at) => format!("{slot:?} {:?}", (self.now - *at) >= GRACE),
+                    Turn::Offered(slot, number) => {
+                        let offer = self.ledger.offers.iter().find(|o| o.number == *number);
+                        let seen = offer.and_then(|offer| offer.seen);
+                        format!("{slot:?} {:?}", seen.map(|seen| self.now - seen >= GRACE))
+                    }
                     other => format!("{other:?}"),
                 });
             let turns: Vec<_> = turns.collect();
@@ -617,7 +653,7 @@ mod tests {
                 self.ledger
                     .claimable
                     .iter()
-                    .map(|c| c.slot)
+                    .map(|c| c.slot.id())
                     .collect::<Vec<_>>(),
                 self.ledger.vacant,
                 self.ledger.target,

@@ -15,8 +15,9 @@ use std::time::Instant;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
-use crate::core::{Core, nanos};
+use crate::core::Core;
 use crate::hooks::TICK;
+use crate::hot::nanos;
 use crate::lease::Lease;
 use crate::ledger::Wakes;
 use crate::options::GetOptions;
@@ -142,6 +143,7 @@ impl<M: Manager, R: Runtime> Drop for Alive<M, R> {
 
 impl<M: Manager, R: Runtime> Core<M, R> {
     /// Starts the task on the current runtime, if it does not run and there is one.
+    #[cold]
     pub(crate) fn start_maintenance(self: &Arc<Self>) {
         {
             let mut todo = self.work.todo.lock();
@@ -159,26 +161,36 @@ impl<M: Manager, R: Runtime> Core<M, R> {
         );
     }
 
-    /// One look at everything. Says when the next is due.
-    fn tick(self: &Arc<Self>, now: Instant) -> Instant {
+    /// One look at those who wait and what they are offered.
+    fn attend(self: &Arc<Self>, now: Instant) {
         self.set_coarse(now);
-        let config = self.config();
+        let grace = self.config().handoff_grace;
         let mut wakes = Wakes::default();
-        let (revoked, waiting) = {
+        let revoked = {
             let mut ledger = self.ledger.lock();
-            let revoked = ledger.revoke(now, config.handoff_grace, &mut wakes);
+            let revoked = ledger.revoke(now, grace, &mut wakes);
             if ledger.connect_at.is_some_and(|at| at <= now) {
                 ledger.connect_at = None;
             }
             self.settle(&mut ledger);
-            ledger.peak_leased = ledger.peak_leased.max(ledger.lent(self.idle.len()));
-            (revoked, ledger.queue.unserved() > 0)
+            self.work.unhurried.store(ledger.queue.len() == 0, Relaxed);
+            revoked
         };
         wakes.wake();
         if revoked > 0 {
             self.counters.revoked.fetch_add(revoked as u64, Relaxed);
             self.events.emit(Event::HandoffRevoked { count: revoked });
         }
+    }
+
+    /// One look at everything else.
+    fn tick(self: &Arc<Self>, now: Instant) {
+        let config = self.config();
+        let waiting = {
+            let mut ledger = self.ledger.lock();
+            ledger.peak_leased = ledger.peak_leased.max(ledger.lent(self.idle.len()));
+            ledger.queue.unserved() > 0
+        };
         self.trim(now, &config, waiting);
         if config.leak_report.is_some() {
             self.report_held(now, &config);
@@ -187,10 +199,6 @@ impl<M: Manager, R: Runtime> Core<M, R> {
             let state = self.state();
             self.events.guard("on_tick", || hook(now, &state));
         }
-        self.work
-            .unhurried
-            .store(self.ledger.lock().queue.len() == 0, Relaxed);
-        self.due(now)
     }
 
     /// Retires and checks idle connections, the coldest first.
@@ -241,13 +249,11 @@ impl<M: Manager, R: Runtime> Core<M, R> {
             let check = config.keepalive.is_some_and(|every| {
                 now_ns.saturating_sub(seen) >= nanos(every) && !waiting && checks > 0
             });
-            if reason.is_some() && retires == 0 {
+            let due = if reason.is_some() { retires > 0 } else { check };
+            let Some(owned) = due.then(|| self.idle.claim(id)).flatten() else {
                 continue;
-            }
-            if (reason.is_none() && !check) || !self.idle.claim(id) {
-                continue;
-            }
-            let lease = Lease::new(self, id);
+            };
+            let lease = Lease::new(self, owned);
             match reason {
                 Some(reason) => {
                     retires -= 1;
@@ -325,19 +331,21 @@ async fn maintain<M: Manager, R: Runtime>(alive: Alive<M, R>, runtime: R) {
     let alive = alive;
     let mut tasks = FuturesUnordered::<Task>::new();
     let mut resets = FuturesUnordered::<Task>::new();
-    let mut due = runtime.now();
+    let mut tick = runtime.now();
     loop {
+        let due;
         {
             let Some(core) = alive.0.upgrade() else {
                 return;
             };
             core.work.nudged.store(false, Relaxed);
             let now = core.now();
-            due = if due <= now {
-                core.tick(now)
-            } else {
-                due.min(core.due(now))
-            };
+            core.attend(now);
+            if tick <= now {
+                core.tick(now);
+                tick = now + TICK;
+            }
+            due = tick.min(core.due(now));
             core.start_connects();
             let mut todo = core.work.todo.lock();
             tasks.extend(todo.tasks.drain(..));
@@ -394,19 +402,18 @@ impl<M: Manager, R: Runtime> Alive<M, R> {
 }
 
 impl<M: Manager, R: Runtime> Core<M, R> {
-    /// When the next tick is due, seen from `now`.
+    /// When those who wait are to be looked at next, seen from `now`.
     fn due(&self, now: Instant) -> Instant {
         let grace = self.config().handoff_grace;
         let ledger = self.ledger.lock();
-        // While somebody waits, an offer is looked at before half its grace has passed, and so
-        // never outlives it.
-        let tick = if ledger.queue.len() > 0 {
-            TICK.min(grace / 2)
+        // The grace of an offer runs from when it is first seen.
+        let next = if ledger.queue.len() > 0 {
+            TICK.min(grace / 8)
         } else {
             TICK
         };
         let due = ledger.revoke_at(grace).into_iter().chain(ledger.connect_at);
-        due.fold(now + tick, Instant::min)
+        due.fold(now + next, Instant::min)
     }
 }
 

@@ -48,6 +48,11 @@ impl GetOptions {
         [timed, self.deadline].into_iter().flatten().min()
     }
 
+    /// Whether an acquire has to end at some time.
+    pub(crate) fn is_limited(&self, timeout: Option<Duration>) -> bool {
+        self.timeout.or(timeout).is_some() || self.deadline.is_some()
+    }
+
     /// The time for the whole acquire, in place of the pool's.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);

@@ -12,14 +12,16 @@ use crate::blocking::{Parking, block_on};
 use crate::builder::Builder;
 use crate::closing::CloseReport;
 use crate::config::{Config, ConfigErrors, MAX_SLOTS};
-use crate::core::{Core, nanos};
+use crate::core::Core;
 use crate::guard::Pooled;
 use crate::hooks::{ConnectionInfo, Verdict};
+use crate::hot::nanos;
 use crate::lease::Lease;
 use crate::options::GetOptions;
 use crate::random::Random;
 use crate::run::{Operation, RunError};
 use crate::runtime::{DefaultRuntime, Runtime};
+use crate::within::seldom;
 use crate::{CloseReason, Error, ErrorKind, Event, Manager, State, Statistics};
 
 /// A pool of connections.
@@ -82,7 +84,7 @@ impl<M: Manager, R: Runtime> Pool<M, R> {
         async move {
             match core.try_acquire(&DEFAULT, site) {
                 Ok(pooled) => Ok(pooled),
-                Err(idle) => core.acquire(&core.runtime, &DEFAULT, site, idle).await,
+                Err(idle) => seldom(core.acquire(&core.runtime, &DEFAULT, site, idle)).await,
             }
         }
     }
@@ -218,7 +220,7 @@ impl<M: Manager, R: Runtime> Pool<M, R> {
         let Some(slot) = core.ledger.lock().adopt() else {
             return Err(connection);
         };
-        core.slots.grow(slot);
+        core.slots.grow(slot.id());
         let id = core.next_id.fetch_add(1, Relaxed);
         let entry = core.entry(slot, connection, id, core.hot.generation.load(Relaxed));
         drop(Lease::adopt(entry));
@@ -275,7 +277,7 @@ impl<M: Manager, R: Runtime> Pool<M, R> {
         // Coldest first. One that is returned meanwhile may be among the surplus too: giving each
         // back through the ledger closes exactly as many as are left.
         for slot in core.idle.snapshot().into_iter().take(surplus) {
-            if core.idle.claim(slot) {
+            if let Some(slot) = core.idle.claim(slot) {
                 drop(Lease::new(core, slot));
             }
         }
@@ -358,9 +360,9 @@ impl<M: Manager, R: Runtime> Pool<M, R> {
     pub fn retain(&self, mut keep: impl FnMut(&mut M::Connection, &ConnectionInfo) -> Verdict) {
         let core = self.core();
         for slot in core.idle.snapshot() {
-            if !core.idle.claim(slot) {
+            let Some(slot) = core.idle.claim(slot) else {
                 continue;
-            }
+            };
             let mut lease = Lease::new(core, slot);
             let entry = lease.entry_mut();
             let info = entry.info();
@@ -480,4 +482,4 @@ impl<M: Manager, R: Runtime> Drop for Warming<M, R> {
     }
 }
 
-static DEFAULT: GetOptions = GetOptions::DEFAULT;
+const DEFAULT: GetOptions = GetOptions::DEFAULT;

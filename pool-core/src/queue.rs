@@ -6,9 +6,8 @@
 
 use std::sync::Arc;
 use std::task::Waker;
-use std::time::Instant;
 
-use crate::slot::SlotId;
+use crate::slot::OwnedSlot;
 use crate::{ErrorClass, ErrorKind};
 
 /// A place in the queue; valid until [`Queue::remove`] is called with it.
@@ -22,8 +21,9 @@ pub(crate) enum Turn<E> {
     Waiting,
     /// Was offered a connection but did not come; keeps its place and is skipped until polled.
     Absent,
-    /// May take this connection, since then. Its slot counts as leased.
-    Offered(SlotId, Instant),
+    /// May take this connection; the number tells this offer from others. Its slot counts as
+    /// leased.
+    Offered(OwnedSlot, u64),
     /// Will get none.
     Refused(Refusal<E>),
 }
@@ -167,7 +167,7 @@ impl<E> Queue<E> {
     }
 
     /// Takes an open offer back from a waiter who has not come for it.
-    pub(crate) fn revoke(&mut self, WaiterId(id): WaiterId) {
+    pub(crate) fn revoke(&mut self, WaiterId(id): WaiterId) -> OwnedSlot {
         debug_assert!(matches!(self.nodes[id as usize].turn, Turn::Offered(..)));
         let number = self.nodes[id as usize].number;
         let before = |id: u32| id != NIL && self.nodes[id as usize].number < number;
@@ -188,9 +188,13 @@ impl<E> Queue<E> {
             }
             after = next;
         }
-        self.nodes[id as usize].turn = Turn::Absent;
+        let turn = std::mem::replace(&mut self.nodes[id as usize].turn, Turn::Absent);
         self.absent = id;
         self.link(id, after);
+        match turn {
+            Turn::Offered(slot, _) => slot,
+            _ => unreachable!("only an open offer is revoked"),
+        }
     }
 
     /// Takes the waker of a waiter that is to look again.
@@ -203,8 +207,8 @@ impl<E> Queue<E> {
     }
 
     /// Whether this offer is still open: neither taken nor answered by leaving.
-    pub(crate) fn is_offered(&self, WaiterId(id): WaiterId, slot: SlotId, at: Instant) -> bool {
-        matches!(self.nodes[id as usize].turn, Turn::Offered(s, t) if (s, t) == (slot, at))
+    pub(crate) fn is_offered(&self, WaiterId(id): WaiterId, number: u64) -> bool {
+        matches!(self.nodes[id as usize].turn, Turn::Offered(_, offer) if offer == number)
     }
 
     /// The unserved, first to last.
@@ -307,7 +311,6 @@ mod tests {
             // When each came; one let in at the front, right before who was first.
             let mut came = std::collections::HashMap::new();
             let mut arrivals = 0;
-            let now = crate::runtime::Timer::now(&crate::runtime::Tokio::default());
             for op in ops {
                 let all = line.len() + served.len();
                 let pick = |n: usize| {
@@ -347,16 +350,16 @@ mod tests {
                         prop_assert_eq!(queue.next(), next.map(|at| line[at].0));
                         if let Some(at) = next {
                             let (id, _) = line.remove(at);
-                            let waker = queue.serve(id, Turn::Offered(SlotId(7), now));
+                            let waker = queue.serve(id, Turn::Offered(OwnedSlot::any(), 3));
                             prop_assert!(waker.is_some(), "the served are woken");
-                            prop_assert!(queue.is_offered(id, SlotId(7), now));
+                            prop_assert!(queue.is_offered(id, 3) && !queue.is_offered(id, 4));
                             served.push(id);
                         }
                     }
                     Op::Revoke(_) if served.is_empty() => {}
                     Op::Revoke(n) => {
                         let id = served.remove(n % served.len());
-                        queue.revoke(id);
+                        prop_assert_eq!(queue.revoke(id), OwnedSlot::any());
                         let place = line.partition_point(|(other, _)| came[&other.0] < came[&id.0]);
                         line.insert(place, (id, Place::Absent));
                     }

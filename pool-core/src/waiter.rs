@@ -1,19 +1,20 @@
 //! One caller's place in the queue.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
+use std::time::Instant;
 
 use crate::core::Core;
 use crate::lease::Lease;
 use crate::ledger::{Ledger, Wakes};
 use crate::queue::{Refusal, Turn, WaiterId};
 use crate::runtime::Runtime;
-use crate::slot::SlotId;
+use crate::slot::OwnedSlot;
 use crate::{ErrorKind, Manager};
 
 /// What a waiter ends with.
-type Answer<E> = Result<SlotId, Refusal<E>>;
+type Answer<E> = Result<OwnedSlot, Refusal<E>>;
 
 /// One who wants a connection, and leaves the queue when dropped; what was offered passes on.
 pub(crate) struct Waiter<'a, M: Manager, R: Runtime> {
@@ -23,20 +24,35 @@ pub(crate) struct Waiter<'a, M: Manager, R: Runtime> {
     first: bool,
     /// The acquire has not been counted as begun, which is done under the first lock it takes.
     uncounted: bool,
+    /// When the acquire began to wait, if anybody wants to know.
+    started: &'a OnceLock<Instant>,
+    measured: bool,
 }
 
 impl<'a, M: Manager, R: Runtime> Waiter<'a, M, R> {
-    pub(crate) fn new(core: &'a Arc<Core<M, R>>, first: bool, uncounted: bool) -> Self {
+    pub(crate) fn new(
+        core: &'a Arc<Core<M, R>>,
+        first: bool,
+        uncounted: bool,
+        started: &'a OnceLock<Instant>,
+        measured: bool,
+    ) -> Self {
         Self {
             core,
             id: None,
             first,
             uncounted,
+            started,
+            measured,
         }
     }
 
     /// Joins the queue when polled for the first time; not to be polled after its answer.
     pub(crate) fn poll(&mut self, cx: &Context<'_>) -> Poll<Answer<M::Error>> {
+        if let Some(answer) = self.id.and_then(|id| self.answer(id)) {
+            self.id = None;
+            return Poll::Ready(answer);
+        }
         let core = self.core;
         // Cloned before the lock is taken and dropped after: wakers are user code.
         let mut waker = Some(cx.waker().clone());
@@ -50,6 +66,9 @@ impl<'a, M: Manager, R: Runtime> Waiter<'a, M, R> {
         drop(ledger);
         drop((waker, replaced));
         let Some(answer) = answer else {
+            if self.measured {
+                self.started.get_or_init(|| core.now());
+            }
             core.work.hurry();
             if wanted {
                 core.start_connects();
@@ -58,6 +77,20 @@ impl<'a, M: Manager, R: Runtime> Waiter<'a, M, R> {
         };
         self.id = None;
         Poll::Ready(answer)
+    }
+
+    /// The answer, if there is one: mostly so, since that is what one is woken for.
+    fn answer(&self, id: WaiterId) -> Option<Answer<M::Error>> {
+        let mut ledger = self.core.ledger.lock();
+        if matches!(ledger.queue.turn(id), Turn::Waiting | Turn::Absent) {
+            return None;
+        }
+        // One who was answered has left the line before, and its waker was taken then.
+        match ledger.queue.remove(id).0 {
+            Turn::Offered(slot, _) => Some(Ok(slot)),
+            Turn::Refused(refusal) => Some(Err(refusal)),
+            Turn::Waiting | Turn::Absent => unreachable!("such a waiter keeps waiting"),
+        }
     }
 
     /// Leaves the queue; takes what had been offered, if anything.
@@ -102,11 +135,12 @@ impl<'a, M: Manager, R: Runtime> Waiter<'a, M, R> {
             if let Some(slot) = ledger.claim().or_else(|| core.idle.pop_or_wait()) {
                 return Some(Ok(slot));
             }
+            ledger.peak_leased = ledger.peak_leased.max(ledger.lent(0));
         }
         if !self.first && ledger.queue.len() >= core.hot.max_waiters.load(Relaxed) {
             return refuse(ErrorKind::QueueFull);
         }
-        ledger.peak_leased = ledger.peak_leased.max(ledger.lent(core.idle.len()));
+        self.measured |= ledger.measures(core.coarse_ns());
         let waker = waker.take().expect("the waker is given once");
         self.id = Some(ledger.queue.join(waker, self.first));
         None

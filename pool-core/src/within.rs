@@ -41,6 +41,28 @@ where
     }
 }
 
+pin_project! {
+    /// A future that is seldom needed, kept out of the code around it.
+    pub(crate) struct Seldom<F> {
+        #[pin]
+        future: F,
+    }
+}
+
+pub(crate) fn seldom<F: Future>(future: F) -> Seldom<F> {
+    Seldom { future }
+}
+
+impl<F: Future> Future for Seldom<F> {
+    type Output = F::Output;
+
+    #[cold]
+    #[inline(never)]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        self.project().future.poll(cx)
+    }
+}
+
 impl<T, D, F> Future for Within<'_, T, D, F>
 where
     T: Timer,

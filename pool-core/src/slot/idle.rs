@@ -21,7 +21,7 @@ use std::sync::{OnceLock, PoisonError};
 
 use crossbeam_utils::CachePadded;
 
-use crate::slot::SlotId;
+use crate::slot::{OwnedSlot, SlotId};
 use crate::sync::atomic::{
     AtomicBool, AtomicU32, AtomicU64, AtomicUsize,
     Ordering::{AcqRel, Acquire, Relaxed, Release},
@@ -31,6 +31,8 @@ use crate::sync::atomic::{
 pub(crate) struct IdleSet {
     /// The first word of each lane; the number of lanes is a power of two.
     lanes: Box<[CachePadded<Lane>]>,
+    /// The lanes' number is two to this power.
+    spread: u32,
     /// The further words, row by row: row `r` of lane `l` is number `(r - 1) * lanes + l`.
     more: [OnceLock<Box<[AtomicU64]>>; CHUNKS],
     rows: AtomicUsize,
@@ -45,6 +47,14 @@ struct Lane {
     hint: AtomicU32,
 }
 
+/// Where a slot's bit is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Spot {
+    row: u32,
+    lane: u32,
+    bit: u64,
+}
+
 /// The fast path is off; the ledger decides what becomes of the slot.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Flagged;
@@ -53,9 +63,10 @@ impl IdleSet {
     /// An empty set for `slots` slots, spread over at most `lanes` lanes.
     pub(crate) fn new(slots: usize, lanes: usize) -> Self {
         let lanes = (slots / LEAST_IN_LANE).clamp(1, lanes.clamp(1, MOST_LANES));
-        let lanes = 1 << lanes.ilog2();
+        let spread = lanes.ilog2();
         let set = Self {
-            lanes: (0..lanes)
+            spread,
+            lanes: (0..1 << spread)
                 .map(|_| {
                     CachePadded::new(Lane {
                         word: AtomicU64::new(0),
@@ -98,20 +109,24 @@ impl IdleSet {
 
     /// Takes a warm idle slot, unless others wait.
     #[inline]
-    pub(crate) fn pop(&self) -> Option<SlotId> {
+    pub(crate) fn pop(&self) -> Option<OwnedSlot> {
         let own = own_lane() & (self.lanes.len() - 1);
         let lane = &self.lanes[own];
         if lane.hint.load(Relaxed) == 0 {
             if let Some(bit) = take(&lane.word, FLAGS) {
-                return Some(self.slot(0, own, bit));
+                return Some(self.owned(0, own, bit));
             }
+        }
+        if lane.word.load(Relaxed) & FLAGS != 0 {
+            // So it is with every word, or will be at once.
+            return None;
         }
         self.search(own)
     }
 
     /// Looks in every word, beginning with those of the lane `own`.
     #[cold]
-    fn search(&self, own: usize) -> Option<SlotId> {
+    fn search(&self, own: usize) -> Option<OwnedSlot> {
         let mask = self.lanes.len() - 1;
         let rows = self.rows.load(Acquire);
         for turn in 0..=mask {
@@ -121,7 +136,7 @@ impl IdleSet {
                 let row = (first + turn) % rows;
                 if let Some(bit) = take(self.word(row, lane), FLAGS) {
                     self.hint(row, lane);
-                    return Some(self.slot(row, lane, bit));
+                    return Some(self.owned(row, lane, bit));
                 }
             }
         }
@@ -129,10 +144,17 @@ impl IdleSet {
     }
 
     /// Makes a slot idle, unless others wait or the pool is closed.
-    #[inline]
-    pub(crate) fn push(&self, slot: SlotId) -> Result<(), Flagged> {
-        let (row, lane, bit) = self.place(slot);
-        let word = self.word(row, lane);
+    #[inline(always)]
+    pub(crate) fn push(&self, Spot { row, lane, bit }: Spot) -> Result<(), Flagged> {
+        let Lane { word, hint } = &*self.lanes[lane as usize];
+        if hint.load(Relaxed) != row {
+            hint.store(row, Relaxed);
+        }
+        let word = if row == 0 {
+            word
+        } else {
+            self.further(row as usize, lane as usize)
+        };
         let mut seen = word.load(Relaxed);
         loop {
             debug_assert!(seen & bit == 0, "a slot becomes idle once");
@@ -140,22 +162,20 @@ impl IdleSet {
                 return Err(Flagged);
             }
             match word.compare_exchange_weak(seen, seen | bit, Release, Relaxed) {
-                Ok(_) => break,
+                Ok(_) => return Ok(()),
                 Err(now) => seen = now,
             }
         }
-        self.hint(row, lane);
-        Ok(())
     }
 
     /// Takes an idle slot if there is one, else raises WAITING. Under the ledger's lock.
-    pub(crate) fn pop_or_wait(&self) -> Option<SlotId> {
+    pub(crate) fn pop_or_wait(&self) -> Option<OwnedSlot> {
         self.waiting.store(true, Relaxed);
         self.words().find_map(|(row, lane)| {
             let word = self.word(row, lane);
             loop {
                 if let Some(bit) = take(word, 0) {
-                    return Some(self.slot(row, lane, bit));
+                    return Some(self.owned(row, lane, bit));
                 }
                 // Only while the word is still without a bit.
                 let seen = word.load(Relaxed);
@@ -171,20 +191,20 @@ impl IdleSet {
     }
 
     /// Makes a slot idle although others may wait. Under the ledger's lock.
-    pub(crate) fn push_flagged(&self, slot: SlotId) {
+    pub(crate) fn push_flagged(&self, slot: OwnedSlot) {
         debug_assert!(
             !self.is_closed(),
             "nothing becomes idle after the pool is closed"
         );
-        let (row, lane, bit) = self.place(slot);
+        let (row, lane, bit) = self.place(slot.id());
         let before = self.word(row, lane).fetch_or(bit, Release);
         debug_assert!(before & bit == 0, "a slot becomes idle once");
     }
 
     /// Takes an idle slot although others wait. Under the ledger's lock.
-    pub(crate) fn pop_flagged(&self) -> Option<SlotId> {
+    pub(crate) fn pop_flagged(&self) -> Option<OwnedSlot> {
         self.words().find_map(|(row, lane)| {
-            take(self.word(row, lane), 0).map(|bit| self.slot(row, lane, bit))
+            take(self.word(row, lane), 0).map(|bit| self.owned(row, lane, bit))
         })
     }
 
@@ -217,9 +237,10 @@ impl IdleSet {
     }
 
     /// Takes this slot out if it is idle.
-    pub(crate) fn claim(&self, slot: SlotId) -> bool {
+    pub(crate) fn claim(&self, slot: SlotId) -> Option<OwnedSlot> {
         let (row, lane, bit) = self.place(slot);
-        self.word(row, lane).fetch_and(!bit, AcqRel) & bit != 0
+        let before = self.word(row, lane).fetch_and(!bit, AcqRel);
+        (before & bit != 0).then_some(OwnedSlot(slot))
     }
 
     /// The idle slots at the time, coldest first.
@@ -251,15 +272,20 @@ impl IdleSet {
     #[inline]
     fn word(&self, row: usize, lane: usize) -> &AtomicU64 {
         if row == 0 {
-            return &self.lanes[lane].word;
+            &self.lanes[lane].word
+        } else {
+            self.further(row, lane)
         }
+    }
+
+    #[cold]
+    fn further(&self, row: usize, lane: usize) -> &AtomicU64 {
         let (chunk, index) = place((row - 1) * self.lanes.len() + lane);
         &self.more[chunk]
             .get()
             .expect("rows are counted once they are there")[index]
     }
 
-    #[inline]
     fn hint(&self, row: usize, lane: usize) {
         let hint = &self.lanes[lane].hint;
         if hint.load(Relaxed) as usize != row {
@@ -267,19 +293,35 @@ impl IdleSet {
         }
     }
 
+    /// Where the bit of a slot is.
+    pub(crate) fn spot(&self, slot: SlotId) -> Spot {
+        let (row, lane, bit) = self.place(slot);
+        let narrow = |it| u32::try_from(it).expect("a pool has few rows and lanes");
+        Spot {
+            row: narrow(row),
+            lane: narrow(lane),
+            bit,
+        }
+    }
+
     /// Row, lane and bit of a slot.
-    #[inline]
     fn place(&self, SlotId(id): SlotId) -> (usize, usize, u64) {
         let id = id as usize;
-        let (lane, within) = (id & (self.lanes.len() - 1), id >> self.lanes.len().ilog2());
+        let (lane, within) = (id & (self.lanes.len() - 1), id >> self.spread);
         (within / BITS, lane, 1 << (within % BITS))
+    }
+
+    /// The right to the slot whose bit has just been cleared.
+    #[inline]
+    fn owned(&self, row: usize, lane: usize, bit: u64) -> OwnedSlot {
+        OwnedSlot(self.slot(row, lane, bit))
     }
 
     #[inline]
     fn slot(&self, row: usize, lane: usize, bit: u64) -> SlotId {
         let within = row * BITS + bit.trailing_zeros() as usize;
-        let id = (within << self.lanes.len().ilog2()) | lane;
-        SlotId(u32::try_from(id).expect("a slot's number fits"))
+        // It fits: it was a slot's number when the bit was set.
+        SlotId(((within << self.spread) | lane) as u32)
     }
 }
 
@@ -408,7 +450,8 @@ mod tests {
             ops in proptest::collection::vec(op(), 1..400),
         ) {
             let (set, mut model) = (IdleSet::new(slots, lanes), Model::default());
-            let mut owned: Vec<_> = (0..u32::try_from(slots).unwrap()).map(SlotId).collect();
+            let slot = |id: usize| OwnedSlot(SlotId(u32::try_from(id).unwrap()));
+            let mut owned: Vec<_> = (0..slots).map(slot).collect();
             let mut room = slots;
             for op in ops {
                 let popped = match op {
@@ -426,15 +469,15 @@ mod tests {
                     Op::Push => {
                         let slot = owned.pop().unwrap();
                         let refused = model.waiting || model.closed;
-                        prop_assert_eq!(set.push(slot).is_err(), refused);
-                        if refused { owned.push(slot) } else { model.idle.insert(slot); }
+                        prop_assert_eq!(set.push(set.spot(slot.id())).is_err(), refused);
+                        if refused { owned.push(slot) } else { model.idle.insert(slot.id()); }
                         None
                     }
                     Op::PushFlagged if model.closed => None,
                     Op::PushFlagged => {
                         let slot = owned.pop().unwrap();
+                        model.idle.insert(slot.id());
                         set.push_flagged(slot);
-                        model.idle.insert(slot);
                         None
                     }
                     Op::SetWaiting(waiting) => {
@@ -444,14 +487,14 @@ mod tests {
                     }
                     Op::Claim(slot) => {
                         let slot = SlotId(slot % u32::try_from(room).unwrap());
-                        let claimed = set.claim(slot);
-                        prop_assert_eq!(claimed, model.idle.remove(&slot));
-                        if claimed { owned.push(slot) }
+                        let before = owned.len();
+                        owned.extend(set.claim(slot));
+                        prop_assert_eq!(owned.len() > before, model.idle.remove(&slot));
                         None
                     }
                     Op::Grow(slots) => {
                         set.grow(slots);
-                        owned.extend((room..slots).map(|s| SlotId(u32::try_from(s).unwrap())));
+                        owned.extend((room..slots).map(slot));
                         room = room.max(slots);
                         None
                     }
@@ -463,10 +506,9 @@ mod tests {
                 };
                 if let Some((slot, refused)) = popped {
                     prop_assert_eq!(slot.is_none(), refused || model.idle.is_empty());
-                    if let Some(slot) = slot {
-                        prop_assert!(model.idle.remove(&slot), "{slot:?} was idle");
-                        owned.push(slot);
-                    }
+                    let was_idle = slot.as_ref().is_none_or(|it| model.idle.remove(&it.id()));
+                    prop_assert!(was_idle, "{slot:?} was not idle");
+                    owned.extend(slot);
                 }
                 same(&set, &model)?;
             }
@@ -477,7 +519,7 @@ mod tests {
     fn a_thread_finds_what_lies_in_other_lanes() {
         let set = IdleSet::new(64, 8);
         for id in 0..64 {
-            set.push(SlotId(id)).unwrap();
+            set.push(set.spot(SlotId(id))).unwrap();
         }
         for _ in 0..64 {
             assert!(set.pop().is_some());
