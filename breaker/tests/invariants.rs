@@ -188,6 +188,29 @@ fn a_panic_under_a_permit_is_a_failure_and_a_drop_is_nothing() {
 }
 
 #[test]
+fn a_panic_that_was_there_before_the_permit_fails_nothing() {
+    struct CallsInDrop<'a>(&'a Breaker);
+    impl Drop for CallsInDrop<'_> {
+        fn drop(&mut self) {
+            assert!(std::thread::panicking());
+            drop(self.0.admit().unwrap());
+            self.0.admit().unwrap().success();
+        }
+    }
+    let (breaker, _now) = fixed(Config::new());
+    let result = catch_unwind(AssertUnwindSafe(|| {
+        let _last_call = CallsInDrop(&breaker);
+        std::panic::resume_unwind(Box::new("somebody else's panic"));
+    }));
+    assert!(result.is_err());
+    let totals = breaker.snapshot().totals;
+    assert_eq!(
+        (totals.successes, totals.failures, totals.cancelled),
+        (1, 0, 1)
+    );
+}
+
+#[test]
 fn silence_never_heals() {
     let mut machine = Machine::new(Config::new(), 1, Instant::now()).unwrap();
     let now = Instant::now();
