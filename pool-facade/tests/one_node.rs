@@ -4,10 +4,11 @@ mod support;
 
 use std::time::Duration;
 
+use backoff::Stop;
 use pool_core::ErrorClass;
 use pool_core::testing::{Script, ScriptedError, Step};
 use pool_facade::{CallOptions, ErrorKind, Judgement, Outcome, Pool, pool_core};
-use support::{ms, pass, pool};
+use support::{ms, pass, pool, pool_with};
 
 #[tokio::test(start_paused = true)]
 async fn three_lines_are_a_useful_pool() {
@@ -74,6 +75,47 @@ async fn only_what_was_not_executed_or_is_idempotent_is_tried_again() {
         let error = pool.run_with(options, fail).await.unwrap_err();
         assert_eq!(error.attempts(), idempotent, "{class} idempotent");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_everything_fails_the_budget_ends_retries_for_all() {
+    let (_, pool) = pool_with(2, |builder| {
+        builder.configure(|config| {
+            config.breaker.consecutive = None;
+            config.breaker.failure_rate = None;
+        })
+    });
+    let mut denied = 0;
+    for _ in 0..100 {
+        let fail = async |_: &mut _| Err::<(), _>(ScriptedError::new(ErrorClass::Transient));
+        let options = CallOptions::new().idempotent();
+        let error = pool.run_with(options, fail).await.unwrap_err();
+        denied += u64::from(error.stop() == Some(Stop::Budget));
+    }
+    let retries = pool.statistics().retries;
+    assert_eq!((retries.attempts, retries.denied), (10, denied));
+    assert!(denied >= 90, "{retries:?}");
+    // Ten successes pay for one retry.
+    for _ in 0..10 {
+        pool.run(async |_| Ok(())).await.unwrap();
+    }
+    let fail = async |_: &mut _| Err::<(), _>(ScriptedError::new(ErrorClass::Transient));
+    let options = CallOptions::new().idempotent();
+    let error = pool.run_with(options, fail).await.unwrap_err();
+    assert_eq!((error.attempts(), error.stop()), (2, Some(Stop::Budget)));
+}
+
+/// The rule of the order of asking: no retry goes to a breaker that is open.
+#[tokio::test(start_paused = true)]
+async fn the_failure_that_opens_the_breaker_is_not_tried_again() {
+    let (_, pool) = pool(2);
+    let fail = async |_: &mut _| Err::<(), _>(ScriptedError::new(ErrorClass::Transient));
+    for _ in 0..4 {
+        pool.run(fail).await.unwrap_err();
+    }
+    let options = CallOptions::new().idempotent();
+    let error = pool.run_with(options, fail).await.unwrap_err();
+    assert_eq!((error.attempts(), error.stop()), (1, Some(Stop::Gate)));
 }
 
 #[tokio::test(start_paused = true)]
