@@ -304,11 +304,11 @@ impl Breaker {
             None => &stripe.cancelled,
             Some(Outcome::Success | Outcome::Failure | Outcome::Overload) => return false,
         };
-        count.fetch_add(1, Ordering::Relaxed);
-        if stamp.counted() {
-            stripe.finish();
+        let aside = !stamp.counted() || stripe.finish_in(stamp.epoch());
+        if aside {
+            count.fetch_add(1, Ordering::Relaxed);
         }
-        true
+        aside
     }
 
     #[cold]

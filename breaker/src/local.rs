@@ -38,13 +38,13 @@ impl Local {
     }
 }
 
-#[cfg(not(loom))]
+#[cfg(not(any(loom, all(feature = "shuttle", not(feature = "tracing")))))]
 thread_local! {
     static LOCAL: Local = const { Local::new() };
 }
 
-#[cfg(loom)]
-loom::thread_local! {
+#[cfg(any(loom, all(feature = "shuttle", not(feature = "tracing"))))]
+crate::sync::thread_local! {
     static LOCAL: Local = Local::new();
 }
 

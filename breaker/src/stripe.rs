@@ -13,7 +13,7 @@
 //! them, so whoever shuts every stripe and then adds up the starts finds the start of every end.
 
 use crate::sync::{
-    AtomicU64,
+    AtomicU64, MODELED,
     Ordering::{Acquire, Relaxed, Release},
 };
 
@@ -60,9 +60,16 @@ impl Stripe {
         self.started.load(Relaxed)
     }
 
-    /// A call that was counted ends.
+    /// A call that was counted ends, as the machine has been told.
     pub(crate) fn finish(&self) {
         self.settled.fetch_add(ONE_END, Release);
+    }
+
+    /// A counted call of `epoch` ends without a result. `false` if the machine has to be told:
+    /// it would otherwise hold a call of an earlier epoch to be in flight for ever.
+    pub(crate) fn finish_in(&self, epoch: u64) -> bool {
+        self.exchange(epoch, ONE_END, self.settled.load(Relaxed))
+            .is_some()
     }
 
     /// Counts a success of `epoch`, and the end of the call if its start was `counted`.
@@ -72,10 +79,16 @@ impl Stripe {
     /// spares reading the word; a wrong one costs an exchange that fails.
     #[inline]
     pub(crate) fn succeed(&self, epoch: u64, counted: bool, guess: u64) -> Option<u64> {
+        let step = if counted { ONE_END + 1 } else { 1 };
+        self.exchange(epoch, step, guess)
+    }
+
+    /// Adds `step` to an open word of `epoch` that has room for a success.
+    #[inline]
+    fn exchange(&self, epoch: u64, step: u64, guess: u64) -> Option<u64> {
         let tag = (epoch << TAG_SHIFT) & TAG;
         let takes =
             |settled: u64| settled & (TAG | SHUT) == tag && settled & SUCCESSES != SUCCESSES;
-        let step = if counted { ONE_END + 1 } else { 1 };
         let mut settled = guess;
         if !takes(settled) {
             settled = self.settled.load(Relaxed);
@@ -129,8 +142,8 @@ impl Stripe {
 /// Cores rounded up to a power of two, at most eight.
 pub(crate) fn stripes() -> usize {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    if cfg!(loom) {
-        // All threads share a stripe: the case with the most interleavings.
+    if MODELED {
+        // Threads share a stripe: the case with the most interleavings.
         1
     } else {
         cores.next_power_of_two().min(8)
