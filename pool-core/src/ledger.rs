@@ -286,12 +286,14 @@ impl<E> Ledger<E> {
         self.claimable.pop_front().map(|claimable| claimable.slot)
     }
 
-    /// When [`revoke`](Self::revoke) is next to be called.
+    /// When [`revoke`](Self::revoke) is next to be called. While nobody else waits an offer stays,
+    /// however old it is, and asks for no look.
     pub(crate) fn revoke_at(&self, grace: Duration) -> Option<Instant> {
+        let wanted = self.queue.next().is_some();
         let offer = self
             .offers
             .iter()
-            .find(|o| self.is_open(o))
+            .find(|o| wanted && self.is_open(o))
             .and_then(|o| o.seen)
             .map(|seen| seen + grace);
         let rewake = self.claimable.iter().map(|c| c.wake_at).min();

@@ -1,8 +1,10 @@
 //! Waiting is fair: first come, first served, by direct hand-over.
 
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures_util::poll;
 use pool_core::testing::Script;
 use pool_core::{Check, Pool};
 
@@ -112,4 +114,25 @@ async fn a_thousand_who_leave_the_queue_leave_nothing_behind() {
     assert_eq!(pool.state().idle, 1);
     pool.audit_quiescent().unwrap();
     assert_eq!(pool.statistics().cancelled, 1000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_offer_that_only_its_absent_caller_wants_keeps_the_pool_at_rest() {
+    let looks = Arc::new(AtomicUsize::new(0));
+    let count = looks.clone();
+    let pool = Pool::builder(Script::new().manager())
+        .max_size(1)
+        .on_tick(move |_, _| {
+            count.fetch_add(1, Relaxed);
+        })
+        .build()
+        .unwrap();
+    let mut get = Box::pin(pool.get());
+    assert!(poll!(&mut get).is_pending());
+    // A task that spins never lets the paused clock come to this.
+    let now = tokio::time::Instant::now();
+    tokio::time::sleep_until(now + Duration::from_secs(1)).await;
+    let looks = looks.load(Relaxed);
+    assert!(looks < 100, "{looks} looks in a second");
+    drop(get.await.unwrap());
 }
