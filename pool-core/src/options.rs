@@ -42,8 +42,8 @@ impl GetOptions {
         Self::default()
     }
 
-    /// When an acquire that began at `now` ends.
-    pub(crate) fn deadline_from(&self, now: Instant, timeout: Option<Duration>) -> Option<Instant> {
+    /// When an acquire that begins at `now` ends, in a pool whose own time for it is `timeout`.
+    pub fn deadline_from(&self, now: Instant, timeout: Option<Duration>) -> Option<Instant> {
         let timed = self.timeout.or(timeout).map(|timeout| now + timeout);
         [timed, self.deadline].into_iter().flatten().min()
     }

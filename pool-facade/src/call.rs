@@ -162,6 +162,14 @@ impl<'a, M: Manager, R: Runtime> Call<'a, M, R> {
             error.kind(),
             ErrorKind::Connect | ErrorKind::ConnectPanicked | ErrorKind::Closed
         );
+        if elsewhere {
+            // The time of the acquire is one for all nodes; it began with the first.
+            let began = self.shared.runtime.now() - error.waited();
+            let own = self.shared.control.config().pool.acquire_timeout;
+            if let Some(deadline) = self.acquire.deadline_from(began, own) {
+                self.acquire = std::mem::take(&mut self.acquire).no_later_than(deadline);
+            }
+        }
         self.refuse(node, RefusalCause::Acquire(error));
         if !elsewhere {
             return Err(self.refused());

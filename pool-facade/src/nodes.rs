@@ -38,7 +38,7 @@ impl<M: Manager, R: Runtime> Shared<M, R> {
             .role(endpoint.role)
             .limit(slots(&config));
         let name: Arc<str> = endpoint.name.as_str().into();
-        let id = self.control.lock().admit(name.clone(), described, now)?;
+        let id = self.control.lock().admit(name, described, now)?;
         let node = Arc::new(self.node(endpoint, id, &config));
         self.plan.rcu(|plan| plan.with(node.clone()));
         if !self.control.lock().has(id) {

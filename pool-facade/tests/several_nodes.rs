@@ -313,10 +313,23 @@ async fn nodes_are_looked_up_and_a_bad_answer_changes_nothing() {
         pool.run(async |_| Ok(())).await.unwrap();
         pass(ms(10)).await;
     }
-    assert_eq!(
-        names(),
-        ["n2", "n1"],
-        "the place of the first is taken by the third"
-    );
+    assert_eq!(names(), ["n1", "n2"]);
     pool.run(async |_| Ok(())).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_of_an_acquire_is_one_for_all_nodes() {
+    let (scripts, pool) = pool_of::<4>(|builder| {
+        builder.configure(|config| config.pool.acquire_timeout = Some(Duration::from_secs(2)))
+    });
+    for script in &scripts {
+        script.connect.otherwise(Step::FailAfter(ms(900)));
+    }
+    let started = tokio::time::Instant::now();
+    pool.get().await.unwrap_err();
+    assert!(
+        started.elapsed() <= Duration::from_secs(2),
+        "{:?}",
+        started.elapsed()
+    );
 }
