@@ -10,7 +10,7 @@ use crate::model::Checker;
 use crate::python;
 use crate::shell::Shell;
 use crate::workspace::Workspace;
-use crate::{bench, examples, fuzz, ops, plots, test, tidy};
+use crate::{bench, examples, fuzz, ops, plots, sanitize, test, tidy};
 
 /// Runs every step and stops at the first that fails.
 #[expect(clippy::disallowed_methods, reason = "tells how long each step took")]
@@ -124,13 +124,17 @@ fn shuttle(shell: &Shell) -> Result<()> {
     Checker::Shuttle.run(shell, None)
 }
 
+fn sanitize(shell: &Shell) -> Result<()> {
+    sanitize::run(shell, None)
+}
+
 fn fuzz(shell: &Shell) -> Result<()> {
     fuzz::run(shell, &fuzz::SMOKE)
 }
 
 type Step = fn(&Shell) -> Result<()>;
 
-const STEPS: [(&str, Step); 16] = [
+const STEPS: [(&str, Step); 17] = [
     ("test", test::run),
     ("examples", examples::run),
     ("fmt", fmt),
@@ -144,6 +148,7 @@ const STEPS: [(&str, Step); 16] = [
     ("deny", deny),
     ("loom", loom),
     ("shuttle", shuttle),
+    ("sanitize", sanitize),
     ("fuzz", fuzz),
     ("bench --check", bench::check),
     ("bench --gate", bench::hold),

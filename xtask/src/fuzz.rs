@@ -109,9 +109,8 @@ impl Place {
         let failed = self.found.with_extension("failed-");
         fuzzer
             .arg(format!("-max_total_time={}", options.seconds))
-            .arg(format!("-artifact_prefix={}", failed.display()))
-            .args(["-verbosity=0", "-print_final_stats=1"]);
-        shell.run(fuzzer.args([&self.found, &self.kept]))
+            .arg(format!("-artifact_prefix={}", failed.display()));
+        quietly(shell, fuzzer.args([&self.found, &self.kept]))
     }
 
     /// Counting edges alone, not how often each is passed: a tenth of the inputs.
@@ -121,7 +120,7 @@ impl Place {
         fs::create_dir_all(&fewest)?;
         let mut merge = Command::new(&self.program);
         merge.args(LIMITS).args(["-merge=1", "-use_counters=0"]);
-        shell.run(merge.args([&fewest, &self.kept, &self.found]))?;
+        quietly(shell, merge.args([&fewest, &self.kept, &self.found]))?;
         fs::remove_dir_all(&self.kept)?;
         fs::create_dir_all(&self.kept)?;
         for entry in fs::read_dir(&fewest)? {
@@ -130,6 +129,12 @@ impl Place {
         }
         Ok(())
     }
+}
+
+/// Shows what the fuzzer prints only if it finds something: it is a lot.
+fn quietly(shell: &Shell, fuzzer: &mut Command) -> Result<()> {
+    shell.say(&format!("$ {}", fuzzer.get_program().display()));
+    shell.read(fuzzer).map(drop)
 }
 
 /// How libFuzzer learns what an input reaches.

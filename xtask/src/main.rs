@@ -1,6 +1,7 @@
 //! The jobs of CI and of a working day: `cargo xtask --help`.
 #![forbid(unsafe_code)]
 
+mod api;
 mod bench;
 mod ci;
 mod examples;
@@ -75,6 +76,17 @@ enum Job {
     Deny,
     /// Fuzz each target, or one, from its committed inputs
     Fuzz(fuzz::Options),
+    /// Run tests under the address and leak sanitizer
+    Sanitize {
+        /// This package instead of pool-core
+        package: Option<String>,
+    },
+    /// Write the public API of each library to docs/api
+    Api {
+        /// Write nothing; fail if a text differs from what would be written
+        #[arg(long)]
+        check: bool,
+    },
     /// Write the dashboard, the alert rules and the metric reference from the table of metrics
     Gen {
         /// Write nothing; fail if a file differs from what would be written
@@ -123,6 +135,8 @@ fn main() -> ExitCode {
         Job::Doc => ci::doc(&shell),
         Job::Deny => ci::deny(&shell),
         Job::Fuzz(options) => fuzz::run(&shell, options),
+        Job::Sanitize { package } => sanitize::run(&shell, package.as_deref()),
+        Job::Api { check } => api::run(&shell, *check),
         Job::Gen { check } => ops::generate(&shell, *check),
         Job::Plots { check } => plots::draw(&shell, *check),
         Job::OpsTest => ops::test(&shell),

@@ -5,6 +5,18 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::shell::Shell;
+use crate::workspace::Workspace;
+
+/// Runs the tests of the package, by default of `pool-core`, whose slots are the only unsafe code.
+pub(crate) fn run(shell: &Shell, package: Option<&str>) -> Result<()> {
+    let workspace = Workspace::load(shell)?;
+    let mut test = cargo(shell, "test", "")?;
+    test.args(["--package", package.unwrap_or("pool-core")]);
+    test.args(["--lib", "--tests", "--no-fail-fast"]);
+    // What `mem::forget` is called on is lost by intent.
+    test.args(["--", "--skip", "forgotten"]);
+    shell.run(test.env("CARGO_TARGET_DIR", workspace.target.join("address")))
+}
 
 /// A command of cargo's whose code is checked. `flags` are added to those of the compiler.
 ///

@@ -18,9 +18,8 @@ pub(crate) fn run(shell: &Shell) -> Result<()> {
         .iter()
         .filter(|package| package.name != bench::PACKAGE)
         .flat_map(|package| {
-            let features = package.features.iter();
+            let features = package.public_features().into_iter();
             features
-                .filter(|it| !SPECIAL.contains(&it.as_str()))
                 .map(|feature| format!("{}/{feature}", package.name))
                 .collect::<Vec<_>>()
         })
@@ -30,6 +29,3 @@ pub(crate) fn run(shell: &Shell) -> Result<()> {
     cargo.args(bench::APART).arg("--features");
     shell.run(cargo.arg(features.join(",")))
 }
-
-/// On anyway, or for the model checkers alone.
-const SPECIAL: [&str; 3] = ["default", "loom", "shuttle"];

@@ -70,6 +70,12 @@ impl Package {
         !self.dir.starts_with("testkit") && self.has_library
     }
 
+    /// Those that users may turn on.
+    pub(crate) fn public_features(&self) -> Vec<&str> {
+        let features = self.features.iter().map(String::as_str);
+        features.filter(|it| !SPECIAL.contains(it)).collect()
+    }
+
     fn read(package: &Value, root: &Path) -> Result<Self> {
         let manifest = Path::new(text(package, "manifest_path")?);
         let dir = manifest
@@ -127,3 +133,6 @@ fn text<'a>(value: &'a Value, key: &str) -> Result<&'a str> {
 fn list<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
     value[key].as_array().into_iter().flatten()
 }
+
+/// On anyway, or for the model checkers alone.
+const SPECIAL: [&str; 3] = ["default", "loom", "shuttle"];
