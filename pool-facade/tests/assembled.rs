@@ -7,8 +7,8 @@ mod support;
 
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use pool_core::ErrorClass;
@@ -266,6 +266,14 @@ impl World {
     }
 }
 
+/// What an operation has seen.
+#[derive(Debug, Default)]
+struct Seen {
+    attempts: AtomicU32,
+    open: AtomicBool,
+    unfit: AtomicBool,
+}
+
 /// Makes a call, and checks what it promises to those who make it.
 async fn make_call(pool: Pool<Scripted>, tally: Rc<RefCell<Tally>>, op: Op) {
     let Op::Call {
@@ -285,58 +293,52 @@ async fn make_call(pool: Pool<Scripted>, tally: Rc<RefCell<Tally>>, op: Op) {
     if let Some(timeout) = timeout {
         options = options.timeout(timeout);
     }
-    let attempts = AtomicU32::new(0);
-    let started = tokio::time::Instant::now();
-    let (open, unfit) = (AtomicBool::new(false), AtomicBool::new(false));
-    let result = pool
-        .run_with(options, async |connection: &mut ScriptedConnection| {
-            attempts.fetch_add(1, SeqCst);
-            if pool.state().nodes[0].breaker == breaker::State::Open {
-                open.store(true, SeqCst);
-            }
-            if connection.busy || connection.broken {
-                unfit.store(true, SeqCst);
-            }
-            connection.busy = true;
-            pass(takes).await;
-            match end {
-                End::Hang => std::future::pending().await,
-                End::Panic => panic!("a user's panic"),
-                End::Fail(ErrorClass::Broken) => connection.broken = true,
-                End::Ok | End::Fail(_) => {}
-            }
-            connection.busy = false;
-            match end {
-                End::Fail(class) => Err(ScriptedError::new(class)),
-                _ => Ok(()),
-            }
-        })
-        .await;
-    let attempts = attempts.into_inner();
+    let (seen, started) = (Seen::default(), tokio::time::Instant::now());
+    let call = pool.run_with(options, async |connection: &mut ScriptedConnection| {
+        seen.attempts.fetch_add(1, SeqCst);
+        let open = pool.state().nodes[0].breaker == breaker::State::Open;
+        seen.open.fetch_or(open, SeqCst);
+        seen.unfit
+            .fetch_or(connection.busy || connection.broken, SeqCst);
+        connection.busy = true;
+        pass(takes).await;
+        let result = operate(connection, end).await;
+        connection.busy = false;
+        result
+    });
+    let result = call.await;
+    let attempts = seen.attempts.into_inner();
     let mut tally = tally.borrow_mut();
-    let mut wrong = |what: String| tally.wrong.push(what);
-    if open.into_inner() {
-        wrong(format!("run while the breaker was open: {op:?}"));
+    let mut wrong = |what: &str| tally.wrong.push(format!("{what}: {op:?}: {result:?}"));
+    if seen.open.into_inner() {
+        wrong("run while the breaker was open");
     }
-    if unfit.into_inner() {
-        wrong(format!("lent although not fit: {op:?}"));
+    if seen.unfit.into_inner() {
+        wrong("lent although not fit");
     }
     let repeatable = idempotent || matches!(end, End::Fail(ErrorClass::WrongRole));
     if attempts > 1 && !repeatable {
-        wrong(format!("{attempts} attempts of {op:?}"));
+        wrong("tried again");
     }
-    if let Some(timeout) = timeout.filter(|timeout| started.elapsed() > *timeout) {
-        wrong(format!(
-            "{:?} for a call that has {timeout:?}",
-            started.elapsed()
-        ));
+    if timeout.is_some_and(|timeout| started.elapsed() > timeout) {
+        wrong("out of time");
     }
     if let Some(what) = contradiction(&result, end, attempts) {
-        wrong(format!(
-            "{what} of {op:?}: {result:?} after {attempts} attempts"
-        ));
+        wrong(what);
     }
     tally.retries += u64::from(attempts.saturating_sub(1));
+}
+
+async fn operate(connection: &mut ScriptedConnection, end: End) -> Result<(), ScriptedError> {
+    match end {
+        End::Ok => Ok(()),
+        End::Hang => std::future::pending().await,
+        End::Panic => panic!("a user's panic"),
+        End::Fail(class) => {
+            connection.broken = class == ErrorClass::Broken;
+            Err(ScriptedError::new(class))
+        }
+    }
 }
 
 /// Whether a result is not what the operation has said.
@@ -382,6 +384,19 @@ fn play(seed: u64, ops: Vec<Op>) {
     });
 }
 
+/// Keeps the panics that the histories ask for out of the output.
+fn expect_panics() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        let text = info.payload().downcast_ref::<&str>();
+        if !text.is_some_and(|text| ["a user's panic", "scripted panic"].contains(text)) {
+            report(info);
+        }
+    }));
+}
+
+static EXPECTED: Once = Once::new();
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
@@ -390,12 +405,7 @@ proptest! {
         seed in any::<u64>(),
         ops in proptest::collection::vec(op(), 1..60),
     ) {
-        std::panic::set_hook(Box::new(|info| {
-            let text = info.payload_as_str().unwrap_or_default();
-            if !text.contains("a user's panic") && !text.contains("scripted panic") {
-                eprintln!("{info}");
-            }
-        }));
+        EXPECTED.call_once(expect_panics);
         play(seed, ops);
     }
 }

@@ -1,5 +1,6 @@
-//! `Pool::run` compiles and works wherever such a future is wanted; what it refuses, and the way
-//! out, stand in its documentation and are tested there.
+//! `Pool::run` compiles and works wherever such a future is wanted.
+//!
+//! What it refuses, and the way out, stand in its documentation and are tested there.
 
 mod support;
 
