@@ -75,12 +75,12 @@ fn alone_bars(rounds: usize, scale: u32) -> u32 {
         missed += bar(
             "to the best peer",
             of(&rows, "pool-core") / peer,
-            0.25,
+            0.20,
             true,
         );
         if setting == Setting::Tuned {
             let floor = of(&rows, "floor B");
-            missed += bar("to floor B", of(&rows, "pool-core") / floor, 2.0, true);
+            missed += bar("to floor B", of(&rows, "pool-core") / floor, 1.6, true);
         }
     }
     missed

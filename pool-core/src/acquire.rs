@@ -15,7 +15,7 @@ use crate::queue::Refusal;
 use crate::runtime::{Runtime, Timer};
 use crate::slot::Holder;
 use crate::waiter::Waiter;
-use crate::within::within;
+use crate::within::{seldom, within};
 use crate::{CloseReason, Error, ErrorKind, Event, Manager, Sample, Stage, Verdict};
 
 /// One acquire. Once it has had to wait for something it is counted as begun; unless it comes to
@@ -87,40 +87,19 @@ impl<M: Manager, R: Runtime> Core<M, R> {
         idle: Option<Found<M, R>>,
     ) -> Result<Pooled<M, R>, Error<M::Error>> {
         let mut attempt = Attempt::new(self, options, site);
-        let mut found = idle;
-        loop {
-            let (mut lease, examined) = match found.take() {
-                Some(found) => found,
-                None => {
-                    let mut lease = attempt.wait(timer).await?;
-                    let examined = lease.entry_mut().examine(options);
-                    (lease, examined)
+        let found = match idle {
+            // Where each checkout is checked, this is the usual way, and mostly the whole of it.
+            Some((mut lease, CHECK)) => {
+                let started = &attempt.started;
+                let checked = lease.work(timer, Stage::Validate, options, started).await;
+                if let Some(pooled) = attempt.conclude(lease, checked)? {
+                    return Ok(pooled);
                 }
-            };
-            let unfit = match examined {
-                Examined::Ready => None,
-                Examined::Dead(reason) => Some(Unfit {
-                    reason,
-                    silent: None,
-                }),
-                Examined::Work { reset, check } => lease
-                    .prepare(timer, reset, check, options, &attempt.started)
-                    .await
-                    .err(),
-            };
-            match unfit {
-                Some(unfit) => attempt.discard(lease, unfit)?,
-                None => match self.lend(lease.end(), !attempt.has_waited(), site) {
-                    Some(pooled) => {
-                        attempt.succeed();
-                        return Ok(pooled);
-                    }
-                    None => attempt.first = true,
-                },
+                self.next_idle(options)
             }
-            // What is idle comes before what would have to be waited for.
-            found = self.next_idle(options);
-        }
+            idle => idle,
+        };
+        seldom(attempt.run(timer, found)).await
     }
 
     /// The warmest idle connection that is not known to be unfit.
@@ -223,6 +202,65 @@ impl<M: Manager, R: Runtime> Core<M, R> {
 }
 
 impl<'a, M: Manager, R: Runtime> Attempt<'a, M, R> {
+    /// Goes on until a connection is fit to be lent.
+    async fn run<T: Timer>(
+        &mut self,
+        timer: &T,
+        mut found: Option<Found<M, R>>,
+    ) -> Result<Pooled<M, R>, Error<M::Error>> {
+        loop {
+            let (mut lease, examined) = match found.take() {
+                Some(found) => found,
+                None => {
+                    let mut lease = self.wait(timer).await?;
+                    let examined = lease.entry_mut().examine(self.options);
+                    (lease, examined)
+                }
+            };
+            let prepared = match examined {
+                Examined::Ready => Ok(()),
+                Examined::Dead(reason) => Err(Unfit {
+                    reason,
+                    silent: None,
+                }),
+                Examined::Work { reset, check } => {
+                    let mut prepared = Ok(());
+                    for (stage, due) in [(Stage::Reset, reset), (Stage::Validate, check)] {
+                        if due && prepared.is_ok() {
+                            let started = &self.started;
+                            prepared = lease.work(timer, stage, self.options, started).await;
+                        }
+                    }
+                    prepared
+                }
+            };
+            if let Some(pooled) = self.conclude(lease, prepared)? {
+                return Ok(pooled);
+            }
+            // What is idle comes before what would have to be waited for.
+            found = self.core.next_idle(self.options);
+        }
+    }
+
+    /// Lends the connection if it is fit, else closes it; gives up when the time is up.
+    #[inline]
+    fn conclude(
+        &mut self,
+        mut lease: Lease<M, R>,
+        prepared: Result<(), Unfit>,
+    ) -> Result<Option<Pooled<M, R>>, Error<M::Error>> {
+        if let Err(unfit) = prepared {
+            self.discard(lease, unfit)?;
+            return Ok(None);
+        }
+        let pooled = self.core.lend(lease.end(), !self.has_waited(), self.site);
+        match pooled {
+            Some(_) => self.succeed(),
+            None => self.first = true,
+        }
+        Ok(pooled)
+    }
+
     fn new(
         core: &'a Arc<Core<M, R>>,
         options: &'a GetOptions,
@@ -252,6 +290,7 @@ impl<'a, M: Manager, R: Runtime> Attempt<'a, M, R> {
     }
 
     /// Closes a connection that was not fit; gives up when the time is up.
+    #[cold]
     fn discard(&mut self, lease: Lease<M, R>, unfit: Unfit) -> Result<(), Error<M::Error>> {
         self.core.discard(lease, unfit);
         self.silent = unfit.silent;
@@ -383,6 +422,11 @@ impl<M: Manager, R: Runtime> Drop for Attempt<'_, M, R> {
         }
     }
 }
+
+const CHECK: Examined = Examined::Work {
+    reset: false,
+    check: true,
+};
 
 /// One use in 64 is measured.
 const SAMPLED: u64 = 63;

@@ -1,11 +1,10 @@
 //! Ownership of one slot and its connection, from the moment it leaves the idle set.
 
-use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use crate::closing::{Vacate, run_close};
@@ -14,7 +13,7 @@ use crate::options::GetOptions;
 use crate::runtime::{Runtime, Timer};
 use crate::slot::{Entry, OwnedSlot, Phase, Slot};
 use crate::stats::add;
-use crate::within::{seldom, within};
+use crate::within::within;
 use crate::{CloseReason, Manager, ResetAt, Sample, Stage};
 use futures_util::FutureExt;
 
@@ -62,27 +61,10 @@ impl<M: Manager, R: Runtime> Lease<M, R> {
         &self.entry().home.slot
     }
 
-    /// Resets and checks the connection as asked, each within its time and the total, which counts
-    /// from `started`: if not set before, then when there is something to wait for.
-    pub(crate) async fn prepare<T: Timer>(
-        &mut self,
-        timer: &T,
-        reset: bool,
-        check: bool,
-        options: &GetOptions,
-        started: &OnceLock<Instant>,
-    ) -> Result<(), Unfit> {
-        if reset {
-            self.work(timer, Stage::Reset, options, started).await?;
-        }
-        if check {
-            self.work(timer, Stage::Validate, options, started).await?;
-        }
-        Ok(())
-    }
-
-    /// Runs one stage on the connection. Dropped midway, the connection is closed.
-    async fn work<T: Timer>(
+    /// Resets or checks the connection, within the stage's time and the total. The total counts from
+    /// `started`: if not set before, then when there is something to wait for. Dropped midway, the
+    /// connection is closed.
+    pub(crate) async fn work<T: Timer>(
         &mut self,
         timer: &T,
         stage: Stage,
@@ -107,11 +89,7 @@ impl<M: Manager, R: Runtime> Lease<M, R> {
                 }
             });
             // Most answer at once, and then no clock is read and the books need not show it.
-            let first = poll_fn(|cx| {
-                let poll = AssertUnwindSafe(|| future.as_mut().poll(cx));
-                Poll::Ready(catch_unwind(poll))
-            });
-            match first.await {
+            match FirstPoll(future.as_mut()).await {
                 Ok(Poll::Ready(answer)) => Ok(Ok(answer)),
                 Err(panic) => Ok(Err(panic)),
                 Ok(Poll::Pending) => {
@@ -123,7 +101,8 @@ impl<M: Manager, R: Runtime> Lease<M, R> {
                     let total = options.deadline_from(started, core.hot.acquire_timeout());
                     let until = total.map_or(limit, |total| limit.min(total));
                     let rest = AssertUnwindSafe(future).catch_unwind();
-                    let outcome = seldom(within(timer, || Some(until), rest)).await;
+                    // Boxed, or every acquire would be larger by it; the server takes longer.
+                    let outcome = Box::pin(within(timer, || Some(until), rest)).await;
                     took = core.now().saturating_duration_since(since);
                     outcome
                 }
@@ -229,6 +208,19 @@ impl<M: Manager, R: Runtime> Lease<M, R> {
             lease.end_work();
             drop(lease);
         }
+    }
+}
+
+/// Polls a future once; a panic is caught.
+struct FirstPoll<'a, F>(Pin<&'a mut F>);
+
+impl<F: Future> Future for FirstPoll<'_, F> {
+    type Output = std::thread::Result<Poll<F::Output>>;
+
+    #[inline(always)]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let poll = AssertUnwindSafe(|| self.0.as_mut().poll(cx));
+        Poll::Ready(catch_unwind(poll))
     }
 }
 

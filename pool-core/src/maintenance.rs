@@ -24,7 +24,7 @@ use crate::options::GetOptions;
 use crate::runtime::{Runtime, Task};
 use crate::slot::SlotId;
 use crate::sync::Mutex;
-use crate::{CloseReason, Config, Event, Manager};
+use crate::{CloseReason, Config, Event, Manager, Stage};
 
 /// What the maintenance task has to do beside its tick.
 pub(crate) struct Work<M: Manager, R: Runtime> {
@@ -291,20 +291,21 @@ impl<M: Manager, R: Runtime> Core<M, R> {
     }
 }
 
-/// Checks an idle connection in the background. Does not count as use.
+/// Checks an idle connection in the background. Does not count as use. One that is still to be reset
+/// is reset before, lest the rest of its last exchange be taken for an answer.
 async fn keep_alive<M: Manager, R: Runtime>(mut lease: Lease<M, R>) {
     let core = lease.core().clone();
-    let result = lease
-        .prepare(
-            &core.runtime,
-            false,
-            true,
-            &GetOptions::new(),
-            &OnceLock::new(),
-        )
-        .await;
-    if let Err(unfit) = result {
-        lease.retire_dead(unfit);
+    let options = GetOptions::new();
+    let started = OnceLock::new();
+    let dirty = lease.entry_mut().dirty;
+    for stage in [Stage::Reset, Stage::Validate] {
+        if stage == Stage::Reset && !dirty {
+            continue;
+        }
+        if let Err(unfit) = lease.work(&core.runtime, stage, &options, &started).await {
+            lease.retire_dead(unfit);
+            return;
+        }
     }
 }
 
@@ -313,10 +314,9 @@ async fn reset<M: Manager, R: Runtime>(mut lease: Lease<M, R>) {
     let core = lease.core().clone();
     lease.end_work();
     let result = lease
-        .prepare(
+        .work(
             &core.runtime,
-            true,
-            false,
+            Stage::Reset,
             &GetOptions::new(),
             &OnceLock::new(),
         )
@@ -387,13 +387,14 @@ impl<M: Manager, R: Runtime> Alive<M, R> {
         if core.work.nudged.load(Relaxed) {
             return Poll::Ready(());
         }
+        let mut finished = false;
         for set in [tasks, resets] {
             while let Poll::Ready(Some(())) = set.poll_next_unpin(cx) {
-                core.work.nudged.store(true, Relaxed);
+                finished = true;
             }
         }
         drop(core);
-        if self.0.strong_count() == 0 {
+        if finished || self.0.strong_count() == 0 {
             Poll::Ready(())
         } else {
             sleep.poll(cx)

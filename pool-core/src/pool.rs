@@ -21,7 +21,6 @@ use crate::options::GetOptions;
 use crate::random::Random;
 use crate::run::{Operation, RunError};
 use crate::runtime::{DefaultRuntime, Runtime};
-use crate::within::seldom;
 use crate::{CloseReason, Error, ErrorKind, Event, Manager, State, Statistics};
 
 /// A pool of connections.
@@ -84,7 +83,7 @@ impl<M: Manager, R: Runtime> Pool<M, R> {
         async move {
             match core.try_acquire(&DEFAULT, site) {
                 Ok(pooled) => Ok(pooled),
-                Err(idle) => seldom(core.acquire(&core.runtime, &DEFAULT, site, idle)).await,
+                Err(idle) => core.acquire(&core.runtime, &DEFAULT, site, idle).await,
             }
         }
     }
