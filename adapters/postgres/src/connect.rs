@@ -146,7 +146,7 @@ impl Connector {
             let read_only = is_read_only(&connection).await?;
             if read_only != (wanted == TargetSessionAttrs::ReadOnly) {
                 let host = host.clone();
-                connection.shut_down().await;
+                connection.shut_down(false).await;
                 return Err(Error::WrongRole { host, wanted });
             }
         }

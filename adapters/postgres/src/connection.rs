@@ -327,9 +327,9 @@ impl PgConnection {
         self.target.config().reset == Reset::None
     }
 
-    /// Ends the session in good order and waits for the driver's task. Dropped midway, it aborts
-    /// that task and so cuts the connection.
-    pub(crate) async fn shut_down(self) {
+    /// Ends the session and waits for the driver's task: in good order, or if it is `dead` without
+    /// a farewell, which nobody would answer. Dropped midway, it cuts the connection.
+    pub(crate) async fn shut_down(self, dead: bool) {
         struct Abort(JoinHandle<()>);
         impl Drop for Abort {
             fn drop(&mut self) {
@@ -338,7 +338,9 @@ impl PgConnection {
         }
         let mut driver = Abort(self.driver);
         let reachable = !self.client.is_closed() || self.aborted.load(Relaxed);
-        if self.traffic.is_pending() && reachable {
+        if dead {
+            driver.0.abort();
+        } else if self.traffic.is_pending() && reachable {
             // A server in the middle of a statement would not hear the farewell. When it cannot be
             // told, there is nobody to tell.
             let token = self.client.cancel_token();
@@ -397,10 +399,10 @@ const DISCARD: &str = "CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; 
 /// How long an answer may take before something is thought to be in its way.
 const PATIENCE: Duration = Duration::from_millis(20);
 
-/// How long a server may be silent that has just been asked to cancel, by a connection that it did
-/// answer: the one it does not answer is dead. The pool's reset timeout would find out later, and
-/// whoever waits for this slot would wait for that.
-const SILENCE: Duration = Duration::from_millis(200);
+/// How long a server may be silent that has just been asked, by another connection, to cancel, and
+/// was heard to have done so: what it had to say here was on its way before. The pool's reset timeout
+/// would find out too, but whoever waits for this slot would wait for that.
+const SILENCE: Duration = Duration::from_millis(100);
 
 /// To wait for what runs, to roll back, and once more for each that a late cancel may hit.
 const ROUNDS: usize = 4;

@@ -83,8 +83,12 @@ impl Manager for PgManager {
         error.class()
     }
 
-    async fn close(&self, connection: PgConnection, _: CloseReason) {
-        Box::pin(connection.shut_down()).await;
+    async fn close(&self, connection: PgConnection, reason: CloseReason) {
+        let dead = matches!(
+            reason,
+            CloseReason::Broken | CloseReason::Invalid | CloseReason::ResetFailed
+        );
+        Box::pin(connection.shut_down(dead)).await;
     }
 
     fn abort_handle(&self, connection: &PgConnection) -> Option<AbortHandle> {
