@@ -10,9 +10,12 @@ mod report;
 mod rig;
 mod run;
 mod server;
+mod soak;
 mod time;
 
+use std::collections::hash_map::RandomState;
 use std::fs;
+use std::hash::BuildHasher as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -45,6 +48,15 @@ enum Job {
         #[arg(long)]
         list: bool,
     },
+    /// Put the pool under load and random faults for minutes
+    Soak {
+        /// How long, at least 2
+        #[arg(long, default_value_t = 2)]
+        minutes: u64,
+        /// Which faults come when; else it is drawn and told
+        #[arg(long)]
+        seed: Option<u64>,
+    },
     /// Carry out one experiment for another process
     #[command(hide = true)]
     Inside { name: String, version: String },
@@ -66,6 +78,10 @@ async fn run(job: Job) -> Result<bool> {
     match job {
         Job::Faults { list: true, .. } => report::list().map(|()| true).map_err(Into::into),
         Job::Faults { json, only, .. } => faults(json, only.as_deref()).await,
+        Job::Soak { minutes, seed } => {
+            let drawn = RandomState::new().hash_one(std::process::id());
+            soak::run(minutes, seed.unwrap_or(drawn)).await
+        }
         Job::Inside { name, version } => run::inside(&name, &version).await.map(|()| true),
     }
 }

@@ -79,9 +79,12 @@ const fn alone(experiment: Experiment) -> Experiment {
 pub(crate) const EXPERIMENTS: [Experiment; 28] = {
     use Place::{Apart, Replicated, Rough, Shared, Small, Walled};
     [
-        experiment("refused", &["connect", "bar-refused"], Shared, |it| {
-            Box::pin(connecting::refused(it))
-        }),
+        alone(experiment(
+            "refused",
+            &["connect", "bar-refused"],
+            Shared,
+            |it| Box::pin(connecting::refused(it)),
+        )),
         experiment("hanging", &["connect", "bar-hang"], Shared, |it| {
             Box::pin(connecting::hanging(it))
         }),

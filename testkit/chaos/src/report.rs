@@ -56,11 +56,7 @@ impl Report {
         let mut out = io::stdout().lock();
         for (row, verdict, findings) in &self.rows {
             writeln!(out, "\n{:<8}{} ({})", word(verdict), row.fault, row.key)?;
-            for it in findings {
-                let server = it.server.trim_start_matches("PostgreSQL ");
-                let line = format!("{}: {}", it.promise, it.measured);
-                writeln!(out, "  {:<8}{server:<8}{line}", word(&it.verdict))?;
-            }
+            lines(&mut out, findings)?;
             if let Some(reason) = verdict.reason() {
                 writeln!(out, "          {reason}")?;
             }
@@ -75,6 +71,20 @@ impl Report {
         let [met, missed, unknown] = ["met", "MISSED", "unknown"].map(count);
         writeln!(out, "\n{met} rows met, {missed} missed, {unknown} unknown")
     }
+}
+
+/// Findings that belong to no row.
+pub(crate) fn show(findings: &[Finding]) -> io::Result<()> {
+    lines(&mut io::stdout().lock(), findings)
+}
+
+fn lines(out: &mut impl io::Write, findings: &[Finding]) -> io::Result<()> {
+    for it in findings {
+        let server = it.server.trim_start_matches("PostgreSQL ");
+        let line = format!("{}: {}", it.promise, it.measured);
+        writeln!(out, "  {:<8}{server:<8}{line}", word(&it.verdict))?;
+    }
+    Ok(())
 }
 
 /// The rows and what measures them.

@@ -33,7 +33,8 @@ pub(crate) async fn refused(server: Server) -> Result<Vec<Finding>> {
     let attempts = pool.statistics().connects - before.connects;
     rig.proxy.admit(Admission::Pass).await?;
     let first = crowd.next_answer(PROMPT).await;
-    let whole = time::until(PROMPT, || pool.state().size == 16).await;
+    let whole = || pool.state().idle + pool.state().leased == 16;
+    let whole = time::until(PROMPT, whole).await;
     let sessions = rig.sessions().await?;
     let (_, all) = crowd.stop().await;
     pool.close(Duration::from_secs(2)).await;
