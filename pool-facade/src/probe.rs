@@ -54,9 +54,7 @@ impl<M: Manager, R: Runtime> Shared<M, R> {
             if let Some(change) = change {
                 self.on_change(id, &change, now);
             }
-            // Alone it serves whatever it says.
-            let alone = plan.only.is_some() && monitored.is_none();
-            if alone || (monitored.is_none() && !demoted.contains(&id)) {
+            if monitored.is_none() && !demoted.contains(&id) {
                 continue;
             }
             let ticket = Ticket {
