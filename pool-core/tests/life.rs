@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use pool_core::testing::{Script, Step};
-use pool_core::{Check, CloseReason, ErrorKind, Pool, ResetAt, Verdict};
+use pool_core::{Abandoned, Check, CloseReason, ErrorKind, Pool, ResetAt, Verdict};
 
 fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
@@ -228,6 +228,37 @@ async fn a_used_connection_is_reset_in_the_background_before_it_is_lent_again() 
     tokio::time::sleep(ms(100)).await;
     assert_eq!(script.resets(), 20);
     pool.audit_quiescent().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_returned_connection_is_reset_at_once_each_time() {
+    for step in [Step::Ok, Step::Delay(ms(5))] {
+        let script = Script::new();
+        *script.reset_at.lock().unwrap() = ResetAt::Return;
+        script.reset.otherwise(step);
+        let pool = Pool::builder(script.manager()).max_size(1).build().unwrap();
+        for round in 0..20 {
+            drop(pool.get_timeout(ms(10)).await.unwrap());
+            tokio::time::sleep(ms(10)).await;
+            assert_eq!(pool.state().idle, 1, "round {round}, {step:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_abandoned_connection_is_reset_before_it_is_checked() {
+    for at in [ResetAt::Never, ResetAt::Checkout] {
+        let script = Script::new();
+        *script.reset_at.lock().unwrap() = at;
+        *script.abandoned.lock().unwrap() = Abandoned::Reset;
+        let builder = Pool::builder(script.manager());
+        let pool = builder.max_size(1).keepalive(ms(300)).build().unwrap();
+        let mut held = pool.get().await.unwrap();
+        drop(held.operation());
+        drop(held);
+        tokio::time::sleep(ms(600)).await;
+        assert_eq!((script.resets(), script.checks()), (1, 1), "{at:?}");
+    }
 }
 
 #[test]
