@@ -258,10 +258,7 @@ impl Machine {
                 self.closed_since_ns = now_ns;
                 self.limit = Limit::default();
             }
-            State::Open => {
-                self.opened_on = counts;
-                open_for = Some(self.open(now_ns));
-            }
+            State::Open => open_for = Some(self.open(now_ns)),
             State::HalfOpen => {
                 let deadline_ns = now_ns.saturating_add(self.config.half_open_deadline_ns());
                 self.probes = Probes::new(deadline_ns);

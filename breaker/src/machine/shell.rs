@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use super::{Machine, Opening};
 use crate::config::nanos;
-use crate::event::Change;
+use crate::event::{Change, Event};
 use crate::state::{Mode, State};
+use crate::window::Counts;
 
 impl Machine {
     pub(crate) fn on_counted(&mut self, successes: u64, in_flight: u64) {
@@ -28,12 +29,17 @@ impl Machine {
         self.open_until_ns
     }
 
+    /// The opening that has just been made: its event is the last one that tells of any.
     pub(crate) fn opening(&self) -> Opening {
         let left_ns = |until_ns: u64| until_ns.saturating_sub(self.opened_ns);
         let hint_ns = left_ns(self.hint_until_ns);
         Opening {
             openings: self.openings,
-            counts: self.opened_on,
+            counts: self
+                .events
+                .iter()
+                .rfind(|event| opens(event))
+                .map_or_else(Counts::default, |event| event.counts),
             hint: (hint_ns > 0).then(|| Duration::from_nanos(hint_ns)),
             configured: Duration::from_nanos(left_ns(self.open_until_ns)),
         }
@@ -89,4 +95,14 @@ impl Machine {
         let decides = self.mode == Mode::Automatic && few && counts.total() > counts.successes;
         self.admits_all() && !decides
     }
+}
+
+const fn opens(event: &Event) -> bool {
+    matches!(
+        event.change,
+        Change::Transition {
+            to: State::Open,
+            ..
+        }
+    )
 }
