@@ -6,11 +6,13 @@ use std::time::Instant;
 use anyhow::{Context as _, Result};
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
+use crate::chaos::Chaos;
 use crate::model::Checker;
 use crate::python;
 use crate::shell::Shell;
+use crate::soak::Soak;
 use crate::workspace::Workspace;
-use crate::{bench, examples, fuzz, ops, plots, sanitize, test, tidy};
+use crate::{bench, chaos, examples, fuzz, ops, plots, sanitize, soak, test, tidy};
 
 /// Runs every step and stops at the first that fails.
 #[expect(clippy::disallowed_methods, reason = "tells how long each step took")]
@@ -132,9 +134,17 @@ fn fuzz(shell: &Shell) -> Result<()> {
     fuzz::run(shell, &fuzz::SMOKE)
 }
 
+fn chaos(shell: &Shell) -> Result<()> {
+    chaos::run(shell, &Chaos::default())
+}
+
+fn soak(shell: &Shell) -> Result<()> {
+    soak::run(shell, &Soak::default())
+}
+
 type Step = fn(&Shell) -> Result<()>;
 
-const STEPS: [(&str, Step); 17] = [
+const STEPS: [(&str, Step); 19] = [
     ("test", test::run),
     ("examples", examples::run),
     ("fmt", fmt),
@@ -150,6 +160,8 @@ const STEPS: [(&str, Step); 17] = [
     ("shuttle", shuttle),
     ("sanitize", sanitize),
     ("fuzz", fuzz),
+    ("chaos", chaos),
+    ("soak", soak),
     ("bench --check", bench::check),
     ("bench --gate", bench::hold),
 ];

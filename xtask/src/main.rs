@@ -3,6 +3,7 @@
 
 mod api;
 mod bench;
+mod chaos;
 mod ci;
 mod examples;
 mod fuzz;
@@ -13,6 +14,7 @@ mod python;
 mod sanitize;
 mod services;
 mod shell;
+mod soak;
 mod system;
 mod test;
 mod tidy;
@@ -23,9 +25,11 @@ use std::process::{Command as Process, ExitCode};
 use clap::{Args, Parser, Subcommand};
 
 use crate::bench::Bench;
+use crate::chaos::Chaos;
 use crate::model::Checker;
 use crate::services::Action;
 use crate::shell::Shell;
+use crate::soak::Soak;
 
 /// The jobs of CI and of a working day.
 #[derive(Debug, Parser)]
@@ -47,6 +51,10 @@ enum Job {
     Examples,
     /// Run what CI runs
     Ci,
+    /// Put the contract through its faults on real PostgreSQL servers
+    Chaos(Chaos),
+    /// Put the pool under load and random faults for minutes
+    Soak(Soak),
     /// Keep both PostgreSQL versions running for a working day
     Services {
         #[command(subcommand)]
@@ -125,6 +133,8 @@ fn main() -> ExitCode {
         Job::Test => test::run(&shell),
         Job::Examples => examples::run(&shell),
         Job::Ci => ci::run(),
+        Job::Chaos(options) => chaos::run(&shell, options),
+        Job::Soak(options) => soak::run(&shell, options),
         Job::Services { action } => services::run(&shell, *action),
         Job::Loom { package } => Checker::Loom.run(&shell, package.as_deref()),
         Job::Shuttle { package } => Checker::Shuttle.run(&shell, package.as_deref()),
