@@ -29,6 +29,9 @@ pub(crate) struct Bench {
     /// Compare with the results.jsonl of an earlier run
     #[arg(long, value_name = "FILE")]
     baseline: Option<PathBuf>,
+    /// Put the results into docs/BENCHMARKS.md
+    #[arg(long, conflicts_with = "only")]
+    publish: bool,
     /// Hold the instruction counts of the hot paths to the committed ones, as CI does
     #[arg(long, group = "instead")]
     gate: bool,
@@ -62,7 +65,11 @@ pub(crate) fn run(shell: &Shell, bench: &Bench) -> Result<()> {
     let mut cargo = Command::new("cargo");
     // Not quiet: the first build takes minutes, and shows that it goes on.
     cargo.args(["run", "--release", "--package", PACKAGE, "--"]);
-    for (flag, set) in [("--quick", bench.quick), ("--list", bench.list)] {
+    for (flag, set) in [
+        ("--quick", bench.quick),
+        ("--list", bench.list),
+        ("--publish", bench.publish),
+    ] {
         cargo.args(set.then_some(flag));
     }
     if let Some(word) = &bench.only {

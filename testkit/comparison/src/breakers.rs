@@ -57,6 +57,7 @@ pub(crate) fn each(visit: &mut impl Visit) {
     visit.visit::<tower_resilience::Peer>();
     visit.visit::<circuitbreaker_rs::Peer>();
     visit.visit::<peer_breaker::Peer>();
+    visit.visit::<floors::R>();
     visit.visit::<F>();
     visit.visit::<Clock>();
 }

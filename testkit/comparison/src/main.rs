@@ -21,6 +21,7 @@ mod session;
 mod work;
 
 use std::fs;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
@@ -79,6 +80,9 @@ fn run(options: &Options) -> Result<()> {
         baseline: &baseline,
     };
     report.write(&options.out)?;
+    if options.publish {
+        report::publish::write(&report, Path::new(PAGE))?;
+    }
     session
         .screen
         .say(&format!("\nwritten to {}", options.out.display()));
@@ -142,3 +146,5 @@ fn verdict(session: &Session, chosen: &[&Job], complete: bool) -> Result<()> {
     }
     Ok(())
 }
+
+const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/BENCHMARKS.md");

@@ -23,6 +23,9 @@ pub(crate) struct Options {
     /// Compare with the results.jsonl of an earlier run
     #[arg(long, value_name = "FILE")]
     pub(crate) baseline: Option<PathBuf>,
+    /// Put the results into docs/BENCHMARKS.md
+    #[arg(long, conflicts_with = "only")]
+    pub(crate) publish: bool,
     #[command(subcommand)]
     pub(crate) child: Option<Child>,
 }

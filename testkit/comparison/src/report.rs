@@ -3,6 +3,7 @@
 mod baseline;
 mod html;
 mod markdown;
+pub(crate) mod publish;
 mod svg;
 
 use std::fs;

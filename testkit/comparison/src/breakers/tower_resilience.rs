@@ -14,9 +14,10 @@ use crate::figures::Kind;
 use crate::work::get::current_thread;
 
 type Answer = Ready<Result<(), ()>>;
+type Backend = ServiceFn<fn(Job) -> Answer>;
 
 /// The service is cloned for each caller, and shares its state with its clones.
-pub(crate) struct Peer(CircuitBreaker<ServiceFn<fn(Job) -> Answer>, DefaultClassifier>);
+pub(crate) struct Peer(CircuitBreaker<Backend, DefaultClassifier>);
 
 enum Job {
     Succeed,

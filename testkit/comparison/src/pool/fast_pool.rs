@@ -20,7 +20,7 @@ impl Manager for Server {
     }
 
     async fn check(&self, connection: &mut Connection) -> Result<(), Refused> {
-        Server::check(self, connection)
+        Self::check(self, connection)
     }
 }
 

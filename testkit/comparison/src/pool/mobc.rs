@@ -21,7 +21,7 @@ impl Manager for Server {
     }
 
     async fn check(&self, connection: Connection) -> Result<Connection, Refused> {
-        Server::check(self, &connection)?;
+        Self::check(self, &connection)?;
         Ok(connection)
     }
 }

@@ -31,7 +31,8 @@ impl Rig {
     /// Vectors to search, and an index that makes each search work for it.
     pub(crate) fn vectors(&self) -> io::Result<()> {
         let vector = format!(
-            "(SELECT array_agg(random() + 0 * i) FROM generate_series(1, {DIMENSIONS}))::vector"
+            "(SELECT array_agg(random() + 0 * (i + j)) \
+             FROM generate_series(1, {DIMENSIONS}) j)::vector"
         );
         self.cluster.sql(&format!(
             "CREATE EXTENSION IF NOT EXISTS vector; SELECT setseed(0.5); \

@@ -8,6 +8,16 @@ use crate::row::{Row, short};
 
 pub(super) fn page(report: &Report<'_>) -> String {
     let mut page = String::from("# Ours beside the peers\n\n");
+    machine(&mut page, report);
+    page.push_str("## Bars\n\n");
+    verdicts(&mut page, report);
+    figures(&mut page, report);
+    settings(&mut page);
+    page
+}
+
+/// Where, with what, and in short how it ended.
+pub(super) fn machine(page: &mut String, report: &Report<'_>) {
     let Report {
         machine, session, ..
     } = report;
@@ -19,14 +29,9 @@ pub(super) fn page(report: &Report<'_>) -> String {
         .collect();
     let _ = writeln!(page, "{}.\n", versions.join(", "));
     let _ = writeln!(page, "{}.\n", summary(&session.rows, &session.declared));
-    verdicts(&mut page, report);
-    figures(&mut page, report);
-    settings(&mut page);
-    page
 }
 
-fn verdicts(page: &mut String, report: &Report<'_>) {
-    page.push_str("## Bars\n\n");
+pub(super) fn verdicts(page: &mut String, report: &Report<'_>) {
     let _ = writeln!(
         page,
         "| row | what | measured | bar | | why |\n|---|---|---|---|---|---|"

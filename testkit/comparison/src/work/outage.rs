@@ -155,8 +155,7 @@ pub(crate) fn run(session: &mut Session) -> Result<()> {
             lasts: Duration::from_secs(seconds),
             seen: Mutex::default(),
         };
-        // Virtual time costs little.
-        let figures = session.compare_rounds(&case, entrants(&outage), 9);
+        let figures = session.compare(&case, entrants(&outage));
         for name in OURS {
             let ours = figures.of(name).map_or(&[][..], |figure| &figure.rounds);
             let what = format!("{name}: connects");

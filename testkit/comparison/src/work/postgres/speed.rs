@@ -89,7 +89,7 @@ fn load<'a>(rig: &'a Rig, runtime: &'a Runtime, size: usize, callers: usize) -> 
 }
 
 /// The size at which the floor serves most, with as many callers.
-fn best_size(session: &mut Session, rig: &Rig, runtime: &Runtime) -> usize {
+fn best_size(session: &Session, rig: &Rig, runtime: &Runtime) -> usize {
     let mut best = (0.0, 2);
     for size in [2, 4, 8] {
         let workload = load(rig, runtime, size, size);
