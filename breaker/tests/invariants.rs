@@ -234,62 +234,6 @@ fn silence_never_heals() {
     assert_eq!(machine.state(), State::Degraded);
 }
 
-/// Calls admitted together, which all time out a second later.
-fn stall(breaker: &Breaker, calls: usize, now: Instant) -> Instant {
-    let permits: Vec<_> = (0..calls).map(|_| breaker.admit_at(now).unwrap()).collect();
-    let later = now + Duration::from_secs(1);
-    for permit in permits {
-        permit.settle_at(Outcome::Overload, later);
-    }
-    later
-}
-
-#[test]
-fn overload_opens_only_when_calls_under_a_limit_of_one_still_fail() {
-    let (breaker, now) = fixed(Config::new());
-    let mut now = stall(&breaker, 400, now);
-    let state = || (breaker.state(), breaker.limit());
-    assert_eq!(
-        state(),
-        (State::Degraded, Some(1)),
-        "all of it was sent before"
-    );
-    for outcome in [Some(Outcome::Success), Some(Outcome::Success), None] {
-        for _ in 0..2 {
-            now = stall(&breaker, 1, now);
-        }
-        if let Some(outcome) = outcome {
-            breaker.admit_at(now).unwrap().settle_at(outcome, now);
-        }
-        assert_eq!(state(), (State::Degraded, Some(1)));
-    }
-    stall(&breaker, 1, now);
-    assert_eq!(state(), (State::Open, None));
-}
-
-#[test]
-fn overload_opens_nothing_when_no_failure_rate_does() {
-    let (breaker, mut now) = fixed(Config::for_health());
-    now = stall(&breaker, 40, now);
-    for _ in 0..20 {
-        now = stall(&breaker, 1, now);
-    }
-    assert_eq!(
-        (breaker.state(), breaker.limit()),
-        (State::Degraded, Some(1))
-    );
-}
-
-#[test]
-fn without_the_degraded_state_overload_counts_as_failure() {
-    let (breaker, now) = fixed(Config::new().degraded(None));
-    stall(&breaker, 9, now);
-    assert_eq!(breaker.state(), State::Closed);
-    let (breaker, now) = fixed(Config::new().degraded(None));
-    stall(&breaker, 10, now);
-    assert_eq!(breaker.state(), State::Open);
-}
-
 #[test]
 fn a_failure_rate_between_leave_and_enter_changes_nothing() {
     let mut machine = Machine::new(Config::new(), 1, Instant::now()).unwrap();

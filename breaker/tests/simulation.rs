@@ -116,12 +116,12 @@ fn capacity_halved_10_ms_40_in_flight_with_a_tail() {
 
 #[test]
 fn capacity_halved_100_ms_half_a_call_in_flight() {
-    cell(0.1, 0.5, 0.0, 40);
+    cell(0.1, 0.5, 0.0, 24);
 }
 
 #[test]
 fn capacity_halved_100_ms_half_a_call_in_flight_with_a_tail() {
-    cell(0.1, 0.5, 0.01, 40);
+    cell(0.1, 0.5, 0.01, 24);
 }
 
 #[test]
