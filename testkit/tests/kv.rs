@@ -131,3 +131,18 @@ async fn a_connection_closed_by_the_server_is_seen_without_a_round_trip() {
         tokio::task::yield_now().await;
     }
 }
+
+#[tokio::test]
+async fn work_is_done_on_so_many_lanes() {
+    let server = Server::start().await.unwrap();
+    let time = Duration::from_millis(20);
+    server.work(2, time);
+    let started = Instant::now();
+    let mut echoes = tokio::task::JoinSet::new();
+    for id in 0..6 {
+        let mut client = Client::connect(server.address()).await.unwrap();
+        echoes.spawn(async move { assert_eq!(client.echo(id).await.unwrap(), id) });
+    }
+    echoes.join_all().await;
+    assert!(started.elapsed() >= 3 * time, "{:?}", started.elapsed());
+}

@@ -1,48 +1,49 @@
-//! What the demo has to know about a server.
+//! What the demo has to know about servers.
 
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
-use pool_core::{Manager, Pool};
+use pool_facade::Pool;
+use pool_facade::pool_core::Manager;
 
-/// A server to run the demo on.
+/// Servers to run the demo on: the nodes of one pool.
 pub trait Backend: Send + Sync + 'static {
-    /// Makes connections to it.
+    /// Makes connections to them.
     type Manager: Manager<Error: std::error::Error>;
 
-    /// What it is, to follow "connections to".
+    /// What they are, to follow "connections to".
     fn name(&self) -> String;
 
-    /// Where it listens.
-    fn address(&self) -> SocketAddr;
+    /// Where each listens, and what it is called.
+    fn nodes(&self) -> Vec<(String, SocketAddr)>;
 
-    /// A manager whose connections go to `proxy`, which leads to the server.
+    /// A manager whose connections go to `proxy`, which leads to the server at `node`.
     ///
     /// # Errors
     ///
-    /// When the server cannot be reached through a proxy.
-    fn manager(&self, proxy: SocketAddr) -> io::Result<Self::Manager>;
+    /// When that server cannot be reached through a proxy.
+    fn manager(&self, node: usize, proxy: SocketAddr) -> io::Result<Self::Manager>;
 
-    /// Asks the server to say `id`, which keeps it busy for a moment, and returns what it said.
+    /// Lets each server work on so many requests at once. Those that it has begun go on.
+    fn set_lanes(&self, lanes: usize);
+
+    /// Asks a server to say `id`, on which it works for [`WORK`], and returns what it said.
     fn echo(
+        &self,
         connection: &mut <Self::Manager as Manager>::Connection,
         id: u64,
-    ) -> impl Future<Output = Result<u64, Broken>> + Send;
+    ) -> impl Future<Output = Result<u64, <Self::Manager as Manager>::Error>> + Send;
 
-    /// The server's own count.
+    /// The servers' own count, summed up.
     fn sessions(&self) -> impl Future<Output = io::Result<Sessions>> + Send;
 }
 
-/// A request got no answer. Why is the manager's to find out when the connection comes back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(clippy::exhaustive_structs, reason = "an unpublished crate")]
-pub struct Broken;
-
-/// Sessions as a server counts them.
+/// Sessions as servers count them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[expect(clippy::exhaustive_structs, reason = "an unpublished crate")]
 pub struct Sessions {
-    /// Begun so far, if the server keeps such a count.
+    /// Begun so far, if the servers keep such a count.
     pub begun: Option<u64>,
     /// Open now.
     pub open: u64,
@@ -50,3 +51,6 @@ pub struct Sessions {
 
 /// The pool of a backend.
 pub(crate) type PoolOf<B> = Pool<<B as Backend>::Manager>;
+
+/// How long a server works on a request.
+pub const WORK: Duration = Duration::from_millis(10);

@@ -1,28 +1,29 @@
-//! The server in this process.
+//! Servers in this process.
 
 use std::io;
 use std::net::SocketAddr;
-use std::time::Duration;
 
-use pool_core::{ConnectContext, Manager};
+use pool_facade::pool_core::{ConnectContext, ErrorClass, Manager};
 use testkit::kv::{Client, Server};
 
-use crate::backend::{Backend, Broken, Sessions};
+use crate::backend::{Backend, Sessions, WORK};
 
-/// The key-value server of testkit.
+/// Three of testkit's key-value servers.
 #[derive(Debug)]
-pub struct Embedded(Server);
+pub struct Embedded(Vec<Server>);
 
 impl Embedded {
-    /// Starts it.
+    /// Starts them.
     ///
     /// # Errors
     ///
     /// When no port can be had.
     pub async fn start() -> io::Result<Self> {
-        let server = Server::start().await?;
-        server.slow(WORK);
-        Ok(Self(server))
+        let mut servers = Vec::new();
+        for _ in NAMES {
+            servers.push(Server::start().await?);
+        }
+        Ok(Self(servers))
     }
 }
 
@@ -30,31 +31,43 @@ impl Backend for Embedded {
     type Manager = KvManager;
 
     fn name(&self) -> String {
-        "a key-value server inside this program".into()
+        "three key-value servers inside this program".into()
     }
 
-    fn address(&self) -> SocketAddr {
-        self.0.address()
+    fn nodes(&self) -> Vec<(String, SocketAddr)> {
+        let servers = NAMES.iter().zip(&self.0);
+        servers
+            .map(|(name, server)| ((*name).to_owned(), server.address()))
+            .collect()
     }
 
-    fn manager(&self, proxy: SocketAddr) -> io::Result<KvManager> {
+    fn manager(&self, _: usize, proxy: SocketAddr) -> io::Result<KvManager> {
         Ok(KvManager { address: proxy })
     }
 
-    async fn echo(connection: &mut Client, id: u64) -> Result<u64, Broken> {
-        connection.echo(id).await.map_err(|_| Broken)
+    fn set_lanes(&self, lanes: usize) {
+        for server in &self.0 {
+            server.work(lanes, WORK);
+        }
+    }
+
+    async fn echo(&self, connection: &mut Client, id: u64) -> io::Result<u64> {
+        connection.echo(id).await
     }
 
     async fn sessions(&self) -> io::Result<Sessions> {
-        let counters = self.0.counters();
+        let counters = self.0.iter().map(Server::counters);
+        let (begun, open) = counters.fold((0, 0), |(begun, open), it| {
+            (begun + it.accepted, open + it.live)
+        });
         Ok(Sessions {
-            begun: Some(counters.accepted),
-            open: counters.live,
+            begun: Some(begun),
+            open,
         })
     }
 }
 
-/// Connects to the key-value server.
+/// Connects to a key-value server.
 #[derive(Debug)]
 pub struct KvManager {
     address: SocketAddr,
@@ -78,7 +91,11 @@ impl Manager for KvManager {
     fn has_broken(&self, connection: &mut Client) -> bool {
         connection.is_broken()
     }
+
+    /// Every error of this client ends its connection.
+    fn classify(&self, _: &io::Error) -> ErrorClass {
+        ErrorClass::Broken
+    }
 }
 
-/// How long the server works on a request.
-const WORK: Duration = Duration::from_millis(1);
+const NAMES: [&str; 3] = ["a", "b", "c"];

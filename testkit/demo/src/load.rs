@@ -1,82 +1,163 @@
 //! The tasks that use the pool, and their own count of what they got.
 
-use std::sync::Arc;
+use std::mem::take;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use pool_facade::{CallOptions, ErrorKind};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 
 use crate::backend::{Backend, PoolOf};
 
 /// Tasks that ask, think and ask again, until told to stop.
 #[derive(Debug)]
 pub(crate) struct Load {
-    shared: Arc<Shared>,
+    stop: Arc<AtomicBool>,
     tasks: JoinSet<()>,
 }
 
 /// What the users of a pool have seen, by their own count.
 ///
-/// When none is running, `lent = answered + wrong + cut + left_midway`.
+/// When none is running, `asked = answered + wrong + refused + unserved + broken + late`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[expect(clippy::exhaustive_structs, reason = "an unpublished crate")]
 pub struct Counts {
-    /// Connections received.
-    pub lent: u64,
-    /// Requests that got no connection.
-    pub unserved: u64,
-    /// Callers who left while they waited for a connection.
-    pub left_waiting: u64,
-    /// Requests whose reply carried their id.
+    /// Calls made.
+    pub asked: u64,
+    /// Operations begun for them, repeated ones included.
+    pub attempts: u64,
+    /// Calls whose reply carried their id.
     pub answered: u64,
-    /// Requests whose reply carried another's id.
+    /// Calls whose reply carried another's id.
     pub wrong: u64,
-    /// Requests whose connection was lost.
-    pub cut: u64,
-    /// Callers who left before the reply came.
-    pub left_midway: u64,
-    /// The most connections held at once.
-    pub most_held: u64,
+    /// Calls that no node would take.
+    pub refused: u64,
+    /// Calls that got no connection.
+    pub unserved: u64,
+    /// Calls whose operation failed.
+    pub broken: u64,
+    /// Calls whose time ran out while a server worked on them.
+    pub late: u64,
 }
 
 impl Counts {
-    /// Callers who left.
-    pub(crate) fn left(&self) -> u64 {
-        self.left_waiting + self.left_midway
+    /// Calls that failed, in whatever way.
+    pub(crate) fn failed(&self) -> u64 {
+        self.wrong + self.refused + self.unserved + self.broken + self.late
+    }
+
+    pub(crate) fn since(&self, earlier: &Self) -> Self {
+        Self {
+            asked: self.asked - earlier.asked,
+            attempts: self.attempts - earlier.attempts,
+            answered: self.answered - earlier.answered,
+            wrong: self.wrong - earlier.wrong,
+            refused: self.refused - earlier.refused,
+            unserved: self.unserved - earlier.unserved,
+            broken: self.broken - earlier.broken,
+            late: self.late - earlier.late,
+        }
+    }
+}
+
+/// How long calls took, since somebody last looked.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Times {
+    pub(crate) answered: Vec<Duration>,
+    /// Of calls that failed other than by running out of time.
+    pub(crate) refused: Vec<Duration>,
+    /// When the first answer came.
+    pub(crate) first: Option<Instant>,
+}
+
+impl Times {
+    pub(crate) fn extend(&mut self, later: &Self) {
+        self.answered.extend(&later.answered);
+        self.refused.extend(&later.refused);
+        self.first = self.first.or(later.first);
+    }
+}
+
+/// The time within which so large a share of `times` lie.
+pub(crate) fn quantile(times: &[Duration], share: f64) -> Option<Duration> {
+    let mut sorted = times.to_vec();
+    sorted.sort_unstable();
+    let place = (sorted.len() as f64 * share) as usize;
+    sorted.get(place).or_else(|| sorted.last()).copied()
+}
+
+/// Where the tasks write what they see.
+#[derive(Debug, Default)]
+pub(crate) struct Diary {
+    next_id: AtomicU64,
+    attempts: AtomicU64,
+    counts: Mutex<(Counts, Times)>,
+}
+
+impl Diary {
+    pub(crate) fn counts(&self) -> Counts {
+        let mut counts = self.lock().0;
+        counts.attempts = self.attempts.load(SeqCst);
+        counts
+    }
+
+    /// The times since the last look.
+    pub(crate) fn take_times(&self) -> Times {
+        take(&mut self.lock().1)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, (Counts, Times)> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self, id: u64, result: Result<u64, ErrorKind>, took: Duration) {
+        let (counts, times) = &mut *self.lock();
+        match result {
+            Ok(_) => {
+                times.answered.push(took);
+                times.first.get_or_insert_with(Instant::now);
+            }
+            Err(ErrorKind::OperationTimeout | ErrorKind::Timeout(_)) => {}
+            Err(_) => times.refused.push(took),
+        }
+        *match result {
+            Ok(echo) if echo == id => &mut counts.answered,
+            Ok(_) => &mut counts.wrong,
+            Err(ErrorKind::Rejected | ErrorKind::NoNode | ErrorKind::Closed) => &mut counts.refused,
+            Err(ErrorKind::Operation) => &mut counts.broken,
+            Err(ErrorKind::OperationTimeout) => &mut counts.late,
+            Err(_) => &mut counts.unserved,
+        } += 1;
     }
 }
 
 impl Load {
-    /// Sets `tasks` tasks to work.
-    pub(crate) fn start<B: Backend>(pool: &PoolOf<B>, tasks: usize) -> Self {
-        let shared = Arc::<Shared>::default();
-        let workers = (0..tasks).map(|_| work::<B>(pool.clone(), shared.clone()));
+    /// Sets `tasks` tasks to work, each of which thinks for `think` before a call, give or take a
+    /// third.
+    pub(crate) fn start<B: Backend>(
+        backend: &Arc<B>,
+        pool: &PoolOf<B>,
+        diary: &Arc<Diary>,
+        tasks: usize,
+        think: Duration,
+    ) -> Self {
+        let stop = Arc::<AtomicBool>::default();
+        let workers = (0..tasks).map(|_| {
+            let (backend, pool) = (backend.clone(), pool.clone());
+            work(backend, pool, diary.clone(), stop.clone(), think)
+        });
         Self {
             tasks: workers.collect(),
-            shared,
-        }
-    }
-
-    /// Whether one caller in ten does not wait long. Those who have lost patience before this
-    /// returns are gone for good.
-    pub(crate) async fn hurry(&self, hurry: bool) {
-        self.shared.hurry.store(hurry, SeqCst);
-        while !hurry && self.shared.hurried.load(SeqCst) > 0 {
-            pause(LOOK).await;
+            stop,
         }
     }
 
     /// Lets every task finish what it is doing.
-    pub(crate) async fn stop(self) -> Counts {
-        self.shared.stop.store(true, SeqCst);
+    pub(crate) async fn stop(self) {
+        self.stop.store(true, SeqCst);
         self.tasks.join_all().await;
-        self.shared.counts()
-    }
-
-    /// What they have seen so far.
-    pub(crate) fn counts(&self) -> Counts {
-        self.shared.counts()
     }
 }
 
@@ -84,137 +165,28 @@ pub(crate) async fn pause(time: Duration) {
     sleep_until(Instant::now() + time).await;
 }
 
-async fn work<B: Backend>(pool: PoolOf<B>, shared: Arc<Shared>) {
-    while !shared.stop.load(SeqCst) {
-        let id = shared.next_id.fetch_add(1, SeqCst);
-        // Entered before the look, so that whoever has seen the flag is waited for.
-        let gauge = Gauge::enter(&shared.hurried);
-        let hurry = shared.hurry.load(SeqCst).then(|| scatter(id) % 20);
-        let hurried = hurry.filter(|kind| *kind < 2).map(|_| gauge);
-        match hurry {
-            // What becomes of it is counted as it is dropped.
-            Some(0) => drop(timeout(WAIT, request::<B>(&pool, &shared, id, None)).await),
-            Some(1) => request::<B>(&pool, &shared, id, Some(REPLY)).await,
-            _ => request::<B>(&pool, &shared, id, None).await,
-        }
-        drop(hurried);
-        pause(THINK + THINK * (scatter(id) % 1000) as u32 / 1000).await;
-    }
-}
-
-/// One request. With `patience`, the caller leaves when no reply has come after that time.
-async fn request<B: Backend>(
-    pool: &PoolOf<B>,
-    shared: &Shared,
-    id: u64,
-    patience: Option<Duration>,
+async fn work<B: Backend>(
+    backend: Arc<B>,
+    pool: PoolOf<B>,
+    diary: Arc<Diary>,
+    stop: Arc<AtomicBool>,
+    think: Duration,
 ) {
-    let waiting = Stage::enter(&shared.left_waiting);
-    let acquired = pool.get().await;
-    waiting.leave();
-    let Ok(mut connection) = acquired else {
-        add(&shared.unserved);
-        return;
-    };
-    add(&shared.lent);
-    // Dropped before the connection, so that what is counted as held is held.
-    let held = Gauge::enter(&shared.held);
-    shared.most_held.fetch_max(held.0.load(SeqCst), SeqCst);
-    let midway = Stage::enter(&shared.left_midway);
-    // Not completed unless the reply has been read: the pool must not lend the rest of it.
-    let mut scope = connection.operation();
-    let reply = B::echo(&mut scope, id);
-    let reply = match patience {
-        Some(patience) => match timeout(patience, reply).await {
-            Ok(reply) => reply,
-            Err(_) => return,
-        },
-        None => reply.await,
-    };
-    midway.leave();
-    add(match reply {
-        Ok(echo) => {
-            scope.complete();
-            if echo == id {
-                &shared.answered
-            } else {
-                &shared.wrong
-            }
-        }
-        Err(_) => &shared.cut,
-    });
-}
-
-#[derive(Debug, Default)]
-struct Shared {
-    stop: AtomicBool,
-    hurry: AtomicBool,
-    /// Callers who may leave at any time.
-    hurried: AtomicU64,
-    next_id: AtomicU64,
-    held: AtomicU64,
-    most_held: AtomicU64,
-    lent: AtomicU64,
-    unserved: AtomicU64,
-    left_waiting: AtomicU64,
-    answered: AtomicU64,
-    wrong: AtomicU64,
-    cut: AtomicU64,
-    left_midway: AtomicU64,
-}
-
-impl Shared {
-    fn counts(&self) -> Counts {
-        Counts {
-            lent: self.lent.load(SeqCst),
-            unserved: self.unserved.load(SeqCst),
-            left_waiting: self.left_waiting.load(SeqCst),
-            answered: self.answered.load(SeqCst),
-            wrong: self.wrong.load(SeqCst),
-            cut: self.cut.load(SeqCst),
-            left_midway: self.left_midway.load(SeqCst),
-            most_held: self.most_held.load(SeqCst),
-        }
+    while !stop.load(SeqCst) {
+        let id = diary.next_id.fetch_add(1, SeqCst);
+        pause((think + think * (scatter(id) % 1000) as u32 / 1000) * 2 / 3).await;
+        diary.lock().0.asked += 1;
+        let begun = Instant::now();
+        // Asking twice is as good as once, so what fails may be tried again on another node.
+        let options = CallOptions::new().idempotent().timeout(PATIENCE);
+        let result = pool
+            .run_with(options, async |connection| {
+                diary.attempts.fetch_add(1, SeqCst);
+                backend.echo(connection, id).await
+            })
+            .await;
+        diary.write(id, result.map_err(|error| error.kind()), begun.elapsed());
     }
-}
-
-/// Counts its own drop, unless it is left in good order.
-struct Stage<'a>(&'a AtomicU64);
-
-impl<'a> Stage<'a> {
-    fn enter(left: &'a AtomicU64) -> Self {
-        Self(left)
-    }
-
-    fn leave(self) {
-        std::mem::forget(self);
-    }
-}
-
-impl Drop for Stage<'_> {
-    fn drop(&mut self) {
-        add(self.0);
-    }
-}
-
-/// Counts itself while it lives.
-struct Gauge<'a>(&'a AtomicU64);
-
-impl<'a> Gauge<'a> {
-    fn enter(gauge: &'a AtomicU64) -> Self {
-        add(gauge);
-        Self(gauge)
-    }
-}
-
-impl Drop for Gauge<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, SeqCst);
-    }
-}
-
-fn add(counter: &AtomicU64) {
-    counter.fetch_add(1, SeqCst);
 }
 
 /// A number for each id in which neighbours have nothing in common.
@@ -225,10 +197,7 @@ fn scatter(id: u64) -> u64 {
     x ^ (x >> 31)
 }
 
-/// The least time between two requests of a task; it may take twice as long.
-const THINK: Duration = Duration::from_millis(50);
-/// How long a caller in a hurry waits for all, or for the reply alone.
-const WAIT: Duration = Duration::from_millis(100);
-const REPLY: Duration = Duration::from_millis(3);
+/// How long a caller waits for an answer.
+pub(crate) const PATIENCE: Duration = Duration::from_millis(300);
 /// Between two looks at something that will be so in a moment.
 pub(crate) const LOOK: Duration = Duration::from_millis(5);

@@ -26,9 +26,9 @@ struct Options {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Choice {
-    /// A key-value server in this program; needs no download
+    /// Three key-value servers in this program; needs no download
     Embedded,
-    /// A real PostgreSQL
+    /// A real PostgreSQL and its replica
     Postgres,
 }
 
@@ -58,13 +58,13 @@ async fn run(options: Options) -> io::Result<bool> {
     }
     let url = options.url.or_else(|| env::var("DATABASE_URL").ok());
     let report = match (options.backend, url) {
-        (Choice::Embedded, _) => show(&Embedded::start().await?, script, &mut screen).await?,
+        (Choice::Embedded, _) => show(Embedded::start().await?, script, &mut screen).await?,
         (Choice::Postgres, Some(url)) => {
-            show(&Postgres::at(&url).await?, script, &mut screen).await?
+            show(Postgres::at(&url).await?, script, &mut screen).await?
         }
         (Choice::Postgres, None) => {
             screen.say("Starting PostgreSQL; where there is none, it is downloaded first.")?;
-            show(&Postgres::start().await?, script, &mut screen).await?
+            show(Postgres::start().await?, script, &mut screen).await?
         }
     };
     screen.verdict(&report)?;

@@ -4,11 +4,14 @@ use std::fmt;
 use std::io::{self, IsTerminal as _, Write};
 use std::time::Duration;
 
-use pool_core::State;
+use pool_facade::balance::Standing;
+use pool_facade::{NodeState, State};
 
-use crate::evidence::PROMISED;
+use crate::evidence::Evidence;
+use crate::interval::Interval;
+use crate::load::PATIENCE;
 use crate::script::{Act, Script};
-use crate::show::{Interval, Report};
+use crate::show::Report;
 use crate::text::{count, list, span, wrap};
 
 /// Where the demo is shown: plain text, and colours where somebody sees them.
@@ -50,32 +53,28 @@ impl Screen {
 
     pub(crate) fn introduce(
         &mut self,
-        server: &str,
+        servers: &str,
+        nodes: &[String],
         script: &Script,
         tasks: usize,
         size: usize,
     ) -> io::Result<()> {
-        let title = self.paint(BOLD, "Holdfast: a connection pool while its server fails");
+        let title = self.paint(BOLD, "Holdfast: a connection pool while its servers fail");
         let text = format!(
-            "{tasks} tasks share a pool of {size} connections to {server}. Between pool and \
-             server stands a proxy that does harm on purpose. For {} seconds the pool serves its \
-             tasks while the server is well, slow, cut off, gone, and back. Each second one line \
-             shows what the pool counts. At the end its books are compared with what the tasks \
-             and the server have counted; a difference makes this command fail.",
+            "{tasks} tasks share a pool of {size} connections each to {servers}. Before each \
+             stands a proxy that does harm on purpose. For {} seconds and what it takes to recover \
+             the tasks ask, wait {} for an answer at most, and ask again, while nodes are slow, \
+             fail, have too little capacity, are gone, and come back. Each second one line shows \
+             what was answered, and by whom. At the end the pool's books are compared with what \
+             the tasks and the servers have counted; a difference makes this command fail.",
             script.length().as_secs_f32(),
+            span(PATIENCE),
         );
         writeln!(self.out, "\n{title}\n\n{}\n", wrap(&text, WIDTH))?;
-        let head = line(&[
-            "time",
-            "ops/s",
-            "acquire p50",
-            "p99",
-            "active",
-            "idle",
-            "waiting",
-            "connects",
-            "errors",
-        ]);
+        let mut head = line(&["time", "calls/s", "p50", "p99", "failed", "repeated"]);
+        for node in nodes {
+            head += &cell(node);
+        }
         let head = self.paint(DIM, &head);
         writeln!(self.out, "{head}")
     }
@@ -91,87 +90,64 @@ impl Screen {
         interval: &Interval,
         state: &State,
     ) -> io::Result<()> {
-        let figures = line(&[
+        let mut figures = line(&[
             &format!("{:.1} s", time.as_secs_f64()),
-            &count(interval.rate()),
+            &format!("{:.0}", interval.rate()),
             &known(interval.p50),
             &known(interval.p99),
-            &state.leased.to_string(),
-            &state.idle.to_string(),
-            &state.waiting.to_string(),
-            &count(interval.connects),
-            &count(interval.errors()),
+            &count(interval.users.failed()),
+            &count(interval.repeated),
         ]);
+        for (node, seen) in state.nodes.iter().zip(&interval.nodes) {
+            figures += &cell(&format!("{}{}", seen.calls, mark(node)));
+        }
         writeln!(self.out, "{figures}")?;
         self.out.flush()
     }
 
-    pub(crate) fn table(&mut self, acts: &[(Act, Interval)]) -> io::Result<()> {
+    pub(crate) fn table(
+        &mut self,
+        acts: &[(Act, Interval)],
+        evidence: &Evidence,
+    ) -> io::Result<()> {
         let title = self.paint(BOLD, "Phase by phase");
         writeln!(self.out, "\n{title}\n")?;
         let head = row(&[
-            "",
-            "seconds",
-            "ops/s",
-            "acquire p50",
-            "p99",
-            "connects",
-            "refused",
-            "answered",
-            "unserved",
-            "cut",
-            "left",
+            "", "seconds", "calls/s", "p50", "p99", "answered", "refused", "unserved", "broken",
+            "late", "connects",
         ]);
         let head = self.paint(DIM, &head);
         writeln!(self.out, "{head}")?;
         for (act, it) in acts {
+            let connects = it.nodes.iter().map(|node| node.connects).sum();
             let figures = row(&[
                 act.name(),
                 &format!("{:.1}", it.length.as_secs_f64()),
-                &count(it.rate()),
+                &format!("{:.0}", it.rate()),
                 &known(it.p50),
                 &known(it.p99),
-                &count(it.connects),
-                &count(it.refused),
-                &count(it.answered),
-                &count(it.unserved),
-                &count(it.cut),
-                &count(it.left),
+                &count(it.users.answered),
+                &count(it.users.refused),
+                &count(it.users.unserved),
+                &count(it.users.broken),
+                &count(it.users.late),
+                &count(connects),
             ]);
             writeln!(self.out, "{figures}")?;
         }
-        let legend = "acquire: from asking the pool to having a connection. connects, refused: \
-             attempts, and those that failed. answered: requests with their own reply. unserved: \
-             no connection in time. cut: the connection was lost before the reply. left: the \
-             caller gave up, in the queue or midway.";
-        let legend = self.paint(DIM, &wrap(legend, WIDTH));
-        writeln!(self.out, "\n{legend}")
-    }
-
-    pub(crate) fn recoveries(
-        &mut self,
-        recoveries: &[Option<Duration>],
-        acts: &[(Act, Interval)],
-    ) -> io::Result<()> {
-        let spans: Vec<_> = recoveries
+        let openings: Vec<_> = evidence
+            .last
             .iter()
-            .map(|it| it.map_or_else(|| format!("more than {}", span(PROMISED)), span))
+            .map(|node| format!("{} of {}", node.breaker.totals.openings, node.name))
             .collect();
-        let Some((back, cuts)) = spans.split_last() else {
-            return Ok(());
-        };
-        let attempts = acts
-            .iter()
-            .find(|(act, _)| *act == Act::Refused)
-            .map_or(0, |(_, it)| it.refused);
-        let text = format!(
-            "After each cut the pool was whole again in {}. While the server was gone it tried to \
-             connect {} times, at one pace for all tasks. Once the server was back, it was whole \
-             in {back}.",
-            list(cuts),
-            count(attempts),
+        let legend = format!(
+            "refused: no node would take the call. unserved: no connection in time. broken: the \
+             operation failed. late: time ran out while a server worked. connects: attempts. The \
+             breakers opened {} times.",
+            list(&openings),
         );
-        writeln!(self.out, "\n{}", wrap(&text, WIDTH))
+        let legend = self.paint(DIM, &wrap(&legend, WIDTH));
+        writeln!(self.out, "\n{legend}")
     }
 
     /// The end of it all.
@@ -180,20 +156,25 @@ impl Screen {
     ///
     /// When it cannot be written.
     pub fn verdict(&mut self, report: &Report) -> io::Result<()> {
-        let title = self.paint(BOLD, "Verdict");
+        let title = self.paint(BOLD, "The contract: books that balance");
         writeln!(self.out, "\n{title}\n")?;
         for finding in &report.findings {
-            let mark = if finding.kept {
-                self.paint(GREEN, "kept  ")
-            } else {
-                self.paint(RED, "BROKEN")
-            };
-            writeln!(
-                self.out,
-                "  {mark}  {:43}{}",
-                finding.promise, finding.figures
+            self.judgement(
+                finding.kept,
+                ("kept", "BROKEN"),
+                finding.promise,
+                &finding.figures,
             )?;
         }
+        let title = self.paint(
+            BOLD,
+            "The gates: how well it behaved, on this machine and now",
+        );
+        writeln!(self.out, "\n{title}\n")?;
+        for gate in &report.gates {
+            self.judgement(gate.met, ("met", "MISSED"), gate.goal, &gate.figures)?;
+        }
+        let met = report.gates.iter().filter(|gate| gate.met).count();
         let end = if report.kept() {
             self.paint(GREEN, "The contract was kept.")
         } else {
@@ -202,8 +183,24 @@ impl Screen {
                 "The contract was broken. This is a bug in the pool or its manager.",
             )
         };
-        writeln!(self.out, "\n{end}\n")?;
+        let of = report.gates.len();
+        writeln!(self.out, "\n{end} {met} of {of} gates were met.\n")?;
         self.out.flush()
+    }
+
+    fn judgement(
+        &mut self,
+        good: bool,
+        (yes, no): (&str, &str),
+        what: &str,
+        figures: &str,
+    ) -> io::Result<()> {
+        let mark = if good {
+            self.paint(GREEN, &format!("{yes:6}"))
+        } else {
+            self.paint(RED, no)
+        };
+        writeln!(self.out, "  {mark}  {what:57}  {figures}")
     }
 
     fn paint(&self, colour: &str, text: &str) -> String {
@@ -223,19 +220,39 @@ impl fmt::Debug for Screen {
     }
 }
 
+/// The worst that can be said of a node, in a word.
+fn mark(node: &NodeState) -> &'static str {
+    let standing = node.view.map(|view| view.standing);
+    let gone = node.connect_failures > 0 && node.pool.idle + node.pool.leased == 0;
+    match (node.breaker, standing) {
+        (breaker::State::Open, _) => " open",
+        (breaker::State::HalfOpen, _) => " probed",
+        _ if gone => " gone",
+        (_, Some(Standing::Down)) => " down",
+        (_, Some(Standing::Failing)) => " failing",
+        (_, Some(Standing::Slow)) => " slow",
+        (breaker::State::Degraded, _) => " degraded",
+        (breaker::State::Closed, _) => "",
+    }
+}
+
 fn known(time: Option<Duration>) -> String {
     time.map_or_else(|| "-".into(), span)
 }
 
 fn line(cells: &[&str]) -> String {
-    columns(cells, &[9, 9, 13, 9, 9, 7, 10, 11, 9])
+    columns(cells, &[8, 9, 9, 9, 8, 10])
+}
+
+fn cell(text: &str) -> String {
+    format!("{text:>15}")
 }
 
 fn row(cells: &[&str]) -> String {
     let (name, figures) = cells.split_first().expect("a row has a name");
     format!(
-        "  {name:8}{}",
-        columns(figures, &[7, 8, 13, 9, 10, 9, 10, 10, 6, 7])
+        "  {name:14}{}",
+        columns(figures, &[7, 8, 8, 8, 9, 8, 9, 7, 7, 9])
     )
 }
 

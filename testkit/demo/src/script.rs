@@ -2,62 +2,74 @@
 
 use std::time::Duration;
 
-use testkit::proxy::Fault;
-
 /// A part of the demo.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(clippy::exhaustive_enums, reason = "the demo has these five parts")]
+#[expect(clippy::exhaustive_enums, reason = "the demo has these eight parts")]
 pub enum Act {
     /// Nothing is wrong.
     Steady,
-    /// Replies are late, and some callers do not wait for them.
+    /// Replies of one node are late.
     Slow,
-    /// Every connection is cut, again and again.
-    Killed,
-    /// The server is gone.
-    Refused,
-    /// The server is back.
+    /// One node fails at once.
+    Failing,
+    /// The servers can do far less than is asked of them.
+    Overload,
+    /// No node answers in time.
+    Late,
+    /// All nodes are gone.
+    Gone,
+    /// They are back.
     Back,
+    /// The pool is closed while it is used.
+    Shutdown,
 }
 
 impl Act {
     /// All, in the order of the demo.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 8] = [
         Self::Steady,
         Self::Slow,
-        Self::Killed,
-        Self::Refused,
+        Self::Failing,
+        Self::Overload,
+        Self::Late,
+        Self::Gone,
         Self::Back,
+        Self::Shutdown,
     ];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Steady => "steady",
-            Self::Slow => "slow",
-            Self::Killed => "killed",
-            Self::Refused => "refused",
+            Self::Slow => "one slow",
+            Self::Failing => "one failing",
+            Self::Overload => "overload",
+            Self::Late => "all late",
+            Self::Gone => "all gone",
             Self::Back => "back",
+            Self::Shutdown => "shutdown",
         }
     }
 
     pub(crate) const fn story(self) -> &'static str {
         match self {
             Self::Steady => "nothing is wrong",
-            Self::Slow => "replies are 15 to 25 ms late; one caller in ten will not wait for them",
-            Self::Killed => "every connection is cut, and again as soon as the pool is whole",
-            Self::Refused => "the server is gone: connections are cut and new ones refused",
-            Self::Back => "the server listens again",
+            Self::Slow => "one node is ten times slower than the others",
+            Self::Failing => "one node resets every connection",
+            Self::Overload => {
+                "each server works on one request at once, not eight: far less than is asked"
+            }
+            Self::Late => "no node answers within the time that callers wait",
+            Self::Gone => "every node resets its connections and refuses new ones",
+            Self::Back => "every node answers again",
+            Self::Shutdown => "the pool is closed while all tasks go on asking",
         }
     }
 
-    /// What happens to replies on their way.
-    pub(crate) const fn fault(self) -> Fault {
+    /// How many requests each server works on at once.
+    pub(crate) const fn lanes(self) -> usize {
         match self {
-            Self::Slow => Fault::Delay {
-                latency: Duration::from_millis(15),
-                jitter: Duration::from_millis(10),
-            },
-            Self::Steady | Self::Killed | Self::Refused | Self::Back => Fault::Pass,
+            Self::Overload => 1,
+            _ => 8,
         }
     }
 }
@@ -67,29 +79,27 @@ impl Act {
 pub struct Script {
     lengths: [Duration; Act::ALL.len()],
     pub(crate) line_every: Duration,
-    pub(crate) acquire_timeout: Duration,
 }
 
 impl Script {
     /// Time enough to watch.
     #[must_use]
     pub fn full() -> Self {
-        Self::of_seconds([5, 6, 6, 5, 5])
+        Self::of_millis([5000, 6000, 5000, 8000, 4000, 4000, 6000, 1000])
     }
 
     /// As many seconds as tell the story.
     #[must_use]
     pub fn quick() -> Self {
-        Self::of_seconds([2, 3, 3, 2, 2])
+        Self::of_millis([1000, 2000, 1000, 1800, 1800, 2000, 1200, 400])
     }
 
-    /// Too short to watch, for tests: the pool's callers have as little patience.
+    /// Too short to watch, for tests.
     #[must_use]
     pub fn brief() -> Self {
         Self {
-            lengths: [Duration::from_millis(300); Act::ALL.len()],
-            line_every: Duration::from_millis(100),
-            acquire_timeout: Duration::from_millis(200),
+            lengths: [Duration::from_millis(700); Act::ALL.len()],
+            line_every: Duration::from_millis(250),
         }
     }
 
@@ -99,15 +109,24 @@ impl Script {
         self.lengths.iter().sum()
     }
 
+    /// How much of an act is over before the gates count: a slow node has to be noticed first.
+    pub(crate) fn notice(&self, act: Act) -> Duration {
+        match act {
+            Act::Slow => NOTICE.min(self.length_of(act) / 2),
+            _ => Duration::ZERO,
+        }
+    }
+
     pub(crate) fn length_of(&self, act: Act) -> Duration {
         self.lengths[act as usize]
     }
 
-    fn of_seconds(lengths: [u64; Act::ALL.len()]) -> Self {
+    fn of_millis(lengths: [u64; Act::ALL.len()]) -> Self {
         Self {
-            lengths: lengths.map(Duration::from_secs),
+            lengths: lengths.map(Duration::from_millis),
             line_every: Duration::from_secs(1),
-            acquire_timeout: Duration::from_millis(800),
         }
     }
 }
+
+const NOTICE: Duration = Duration::from_secs(1);

@@ -1,18 +1,22 @@
 //! The demo itself: act by act, with an eye on the pool.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
-use pool_core::{State, Statistics};
-use testkit::proxy::{Admission, Direction, Proxy};
-use tokio::time::{Instant, sleep_until, timeout};
+use pool_facade::Pool;
+use pool_facade::balance::Standing;
+use testkit::proxy::Proxy;
+use tokio::time::{Instant, timeout};
 
-use crate::backend::{Backend, PoolOf, Sessions};
-use crate::evidence::{Evidence, Finding, PROMISED, Sizes, judge};
-use crate::load::{Counts, LOOK, Load, pause};
-use crate::roster::Roster;
+use crate::backend::{Backend, PoolOf, Sessions, WORK};
+use crate::evidence::{Evidence, Finding, NodeEvidence, PROMISED, Sizes, is_whole, judge};
+use crate::gates::{Closing, Gate, gates};
+use crate::interval::{Interval, Snapshot};
+use crate::load::{Diary, LOOK, Load, Times, pause};
 use crate::screen::Screen;
 use crate::script::{Act, Script};
+use crate::stage;
 use crate::text::with_causes;
 
 /// How the demo went.
@@ -23,6 +27,10 @@ pub struct Report {
     pub evidence: Evidence,
     /// What it means.
     pub findings: Vec<Finding>,
+    /// What was seen of each act.
+    pub acts: Vec<(Act, Interval)>,
+    /// How well the pool behaved.
+    pub gates: Vec<Gate>,
 }
 
 impl Report {
@@ -37,310 +45,303 @@ impl Report {
 ///
 /// # Errors
 ///
-/// When the server cannot be reached or asked, or the screen not written to. A broken contract is
-/// no error.
+/// When a server cannot be reached or asked, or the screen not written to. A broken contract or a
+/// missed gate is no error.
 pub async fn show<B: Backend>(
-    backend: &B,
+    backend: B,
     script: Script,
     screen: &mut Screen,
 ) -> io::Result<Report> {
-    screen.introduce(&backend.name(), &script, TASKS, SIZE)?;
-    let mut show = Show::set_up(backend, script, screen).await?;
+    let nodes = backend.nodes().into_iter().map(|(name, _)| name);
+    screen.introduce(
+        &backend.name(),
+        &nodes.collect::<Vec<_>>(),
+        &script,
+        TASKS,
+        SIZE,
+    )?;
+    let mut show = Show::set_up(Arc::new(backend), script, screen).await?;
     for act in Act::ALL {
         show.play(act).await?;
     }
-    show.screen.table(&show.acts)?;
-    show.screen.recoveries(&show.recoveries, &show.acts)?;
-    let evidence = show.wind_up().await?;
-    Ok(Report {
-        findings: judge(&evidence),
-        evidence,
-    })
+    show.wind_up().await
 }
 
-/// A backend behind a proxy, a pool on it, and a load on that.
+/// A backend behind proxies, a pool on it, and a load on that.
 struct Show<'a, B: Backend> {
-    backend: &'a B,
+    backend: Arc<B>,
     script: Script,
-    proxy: Proxy,
+    proxies: Vec<Proxy>,
     pool: PoolOf<B>,
-    roster: Roster,
+    diary: Arc<Diary>,
     load: Load,
     screen: &'a mut Screen,
-    /// What the server had seen before.
+    /// What the servers had seen before.
     before: Sessions,
-    /// Acquires of the pool's own, while it was built.
-    warmed: u64,
     sizes: Sizes,
-    recoveries: Vec<Option<Duration>>,
+    recoveries: Vec<(Act, Option<Duration>)>,
     acts: Vec<(Act, Interval)>,
+    rest: Option<(Vec<NodeEvidence>, Sessions)>,
+    closing: Option<Closing>,
 }
 
 impl<'a, B: Backend> Show<'a, B> {
-    async fn set_up(backend: &'a B, script: Script, screen: &'a mut Screen) -> io::Result<Self> {
+    async fn set_up(backend: Arc<B>, script: Script, screen: &'a mut Screen) -> io::Result<Self> {
         let before = backend.sessions().await?;
-        let proxy = Proxy::start(backend.address(), SEED).await?;
-        let roster = Roster::default();
-        let pool = pool_core::Pool::builder(backend.manager(proxy.address())?)
-            .name("demo")
-            .max_size(SIZE)
-            .min_idle(SIZE)
-            .acquire_timeout(script.acquire_timeout)
-            .observer(roster.clone())
-            .build_eager()
-            .await
-            .map_err(|error| io::Error::other(with_causes(&error)))?;
+        backend.set_lanes(Act::Steady.lanes());
+        let mut proxies = Vec::new();
+        let mut builder = Pool::builder().name("demo").configure(|config| {
+            config.pool.max_size = SIZE;
+            config.pool.min_idle = SIZE;
+        });
+        for (node, (name, address)) in backend.nodes().into_iter().enumerate() {
+            let proxy = Proxy::start(address, node as u64).await?;
+            builder = builder.node(name, backend.manager(node, proxy.address())?);
+            proxies.push(proxy);
+        }
+        let pool = builder.build().map_err(io::Error::other)?;
+        let warmed = pool.warm().await;
+        warmed.map_err(|error| io::Error::other(with_causes(&error)))?;
+        let diary = Arc::<Diary>::default();
         Ok(Self {
-            warmed: pool.statistics().acquired(),
-            load: Load::start::<B>(&pool, TASKS),
+            load: Load::start(&backend, &pool, &diary, TASKS, think(proxies.len())),
             backend,
             script,
-            proxy,
+            proxies,
             pool,
-            roster,
+            diary,
             screen,
             before,
             sizes: Sizes::default(),
             recoveries: vec![],
             acts: vec![],
+            rest: None,
+            closing: None,
         })
     }
 
-    /// One act, with a line for each second of it.
+    /// One act, with a line for each second of it, and what comes after its fault.
     async fn play(&mut self, act: Act) -> io::Result<()> {
+        if matches!(act, Act::Failing | Act::Gone) {
+            // A connect that is cut after the server has counted it and before the pool has would
+            // be counted by one alone, and rightly.
+            self.recover(Instant::now()).await?;
+        }
+        if act == Act::Shutdown {
+            self.rest().await?;
+        }
         self.screen.act(act)?;
-        let stage = Stage::<B> {
-            proxy: &self.proxy,
-            pool: &self.pool,
-            roster: &self.roster,
-            load: &self.load,
-            length: self.script.length_of(act),
-        };
-        let mut acting = std::pin::pin!(stage.play(act));
-        let begun = Snapshot::take(&self.pool, &self.load);
-        let mut last = begun.clone();
-        let recoveries = loop {
-            let line = last.at + self.script.line_every;
-            let look = Instant::now() + 4 * LOOK;
-            let ended = tokio::select! {
-                recoveries = &mut acting => Some(recoveries?),
-                () = sleep_until(look.min(line)) => None,
-            };
-            let state = self.pool.state();
-            self.sizes.look(state.clone(), SIZE);
-            let now = Instant::now();
-            let due =
-                now >= line || (ended.is_some() && now > last.at + self.script.line_every / 2);
-            if due {
-                let next = Snapshot::take(&self.pool, &self.load);
-                self.screen
-                    .line(next.at - begun.at, &next.since(&last), &state)?;
-                last = next;
-            }
-            if let Some(recoveries) = ended {
-                break recoveries;
-            }
-        };
-        let whole = Snapshot::take(&self.pool, &self.load).since(&begun);
-        self.recoveries.extend(recoveries);
+        stage::begin(act, &*self.backend, &self.proxies).await?;
+        let begun = Instant::now();
+        let mut watch = Watch::begin(begun, self.snapshot(), &self.diary);
+        let notice = self.script.notice(act);
+        self.watch(&mut watch, begun + notice, None).await?;
+        if !notice.is_zero() {
+            watch = Watch::begin(begun, self.snapshot(), &self.diary);
+        }
+        let mut recovered = None;
+        let recovering = (act == Act::Back).then_some(&mut recovered);
+        self.watch(&mut watch, begun + self.script.length_of(act), recovering)
+            .await?;
+        if act == Act::Shutdown {
+            self.close().await?;
+        }
+        if watch.last.at.elapsed() > self.script.line_every / 2 {
+            self.line(&mut watch)?;
+        }
+        watch.times.extend(&self.diary.take_times());
+        let whole = self.snapshot().since(&watch.first, &watch.times);
         self.acts.push((act, whole));
+        stage::end(act, &*self.backend, &self.proxies).await?;
+        match act {
+            Act::Slow | Act::Failing | Act::Late => {
+                let recovery = self.recover(Instant::now()).await?;
+                self.recoveries.push((act, recovery));
+            }
+            Act::Back => {
+                if recovered.is_none() {
+                    recovered = self.recover(begun).await?;
+                }
+                self.recoveries.push((act, recovered));
+            }
+            Act::Steady | Act::Overload | Act::Gone | Act::Shutdown => {}
+        }
         Ok(())
     }
 
-    /// Ends the load, closes the pool, and asks all witnesses.
-    async fn wind_up(self) -> io::Result<Evidence> {
-        let users = self.load.stop().await;
-        let server = || async {
-            let now = self.backend.sessions().await?;
-            io::Result::Ok(Sessions {
-                begun: now
-                    .begun
-                    .zip(self.before.begun)
-                    .map(|(now, then)| now - then),
-                open: now.open.saturating_sub(self.before.open),
-            })
-        };
-        // A server notices a cut connection when it next looks. If it never does, that is found.
-        let rest = async {
-            while !is_whole(&self.pool.state()) || server().await?.open != SIZE as u64 {
-                pause(LOOK).await;
+    /// Looks at the pool until `end`, with a line now and then. Notes when all is well.
+    async fn watch(
+        &mut self,
+        watch: &mut Watch,
+        end: Instant,
+        mut recovered: Option<&mut Option<Duration>>,
+    ) -> io::Result<()> {
+        while Instant::now() < end {
+            pause(4 * LOOK).await;
+            let state = self.pool.state();
+            self.sizes.look(&state, SIZE);
+            if watch.last.at.elapsed() >= self.script.line_every {
+                self.line(watch)?;
             }
-            io::Result::Ok(())
-        };
-        let _ = timeout(PROMISED, rest).await;
-        let evidence = Evidence {
-            max_size: SIZE,
-            pool: self.pool.statistics(),
-            rest: self.pool.state(),
-            warmed: self.warmed,
-            sizes: self.sizes,
-            recoveries: self.recoveries,
-            users,
-            server: server().await?,
-            after: Sessions::default(),
-        };
-        self.pool.close(GRACE).await;
+            if let Some(recovered) = &mut recovered
+                && recovered.is_none()
+                && self.is_well().await?
+            {
+                **recovered = Some(watch.begun.elapsed());
+            }
+        }
+        Ok(())
+    }
+
+    fn line(&mut self, watch: &mut Watch) -> io::Result<()> {
+        let next = self.snapshot();
+        let times = self.diary.take_times();
+        let interval = next.since(&watch.last, &times);
+        let time = next.at - watch.begun;
+        self.screen.line(time, &interval, &self.pool.state())?;
+        watch.times.extend(&times);
+        watch.last = next;
+        Ok(())
+    }
+
+    /// Waits until all is well, and says how long after `since`; unless it takes too long.
+    async fn recover(&mut self, since: Instant) -> io::Result<Option<Duration>> {
+        while since.elapsed() <= PROMISED {
+            if self.is_well().await? {
+                return Ok(Some(since.elapsed()));
+            }
+            pause(4 * LOOK).await;
+            let state = self.pool.state();
+            self.sizes.look(&state, SIZE);
+        }
+        Ok(None)
+    }
+
+    /// Whether every node has all its connections, by the server's count too, and is used.
+    async fn is_well(&self) -> io::Result<bool> {
+        let state = self.pool.state();
+        let well = state.nodes.iter().all(|node| {
+            is_whole(&node.pool, SIZE)
+                && node.is_ready()
+                && node.breaker != breaker::State::HalfOpen
+                && node
+                    .view
+                    .is_some_and(|view| view.standing == Standing::Good)
+        });
+        Ok(well && self.open().await?.open == (SIZE * state.nodes.len()) as u64)
+    }
+
+    /// Ends the load, and asks all witnesses while nothing moves; then the load goes on.
+    async fn rest(&mut self) -> io::Result<()> {
+        let load = self.load_of(0);
+        std::mem::replace(&mut self.load, load).stop().await;
+        // A server notices a cut connection when it next looks. If it never does, that is found.
+        self.recover(Instant::now()).await?;
+        let statistics = self.pool.statistics().nodes;
+        let states = self.pool.state().nodes;
+        let nodes = statistics.into_iter().zip(states);
+        let nodes = nodes.map(|(statistics, state)| NodeEvidence {
+            statistics,
+            rest: state.pool,
+        });
+        self.rest = Some((nodes.collect(), self.open().await?));
+        self.load = self.load_of(TASKS);
+        Ok(())
+    }
+
+    async fn close(&mut self) -> io::Result<()> {
+        let begun = Instant::now();
+        let report = self.pool.close(GRACE).await;
+        self.closing = Some(Closing {
+            grace: GRACE,
+            took: begun.elapsed(),
+            outstanding: report.outstanding,
+        });
+        Ok(())
+    }
+
+    /// What the servers have seen of this demo.
+    async fn open(&self) -> io::Result<Sessions> {
+        let now = self.backend.sessions().await?;
+        let begun = now.begun.zip(self.before.begun);
+        Ok(Sessions {
+            begun: begun.map(|(now, then)| now - then),
+            open: now.open.saturating_sub(self.before.open),
+        })
+    }
+
+    fn load_of(&self, tasks: usize) -> Load {
+        let think = think(self.proxies.len());
+        Load::start(&self.backend, &self.pool, &self.diary, tasks, think)
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        Snapshot::new(self.pool.statistics(), self.diary.counts())
+    }
+
+    /// Ends the load on the closed pool, and asks all witnesses for the last time.
+    async fn wind_up(mut self) -> io::Result<Report> {
+        let load = self.load_of(0);
+        std::mem::replace(&mut self.load, load).stop().await;
         let empty = async {
-            while server().await?.open > 0 {
+            while self.open().await?.open > 0 {
                 pause(LOOK).await;
             }
             io::Result::Ok(())
         };
         let _ = timeout(GRACE, empty).await;
-        Ok(Evidence {
-            after: server().await?,
-            ..evidence
+        let (nodes, server) = self.rest.take().expect("there was a rest");
+        let closing = self.closing.expect("the pool was closed");
+        let last = self.pool.statistics().nodes;
+        let evidence = Evidence {
+            max_size: SIZE,
+            nodes,
+            last,
+            sizes: self.sizes.clone(),
+            users: self.diary.counts(),
+            server,
+            after: self.open().await?,
+        };
+        self.screen.table(&self.acts, &evidence)?;
+        Ok(Report {
+            findings: judge(&evidence),
+            gates: gates(&self.acts, &self.recoveries, closing),
+            acts: self.acts,
+            evidence,
         })
     }
 }
 
-/// What an act may touch.
-struct Stage<'a, B: Backend> {
-    proxy: &'a Proxy,
-    pool: &'a PoolOf<B>,
-    roster: &'a Roster,
-    load: &'a Load,
-    length: Duration,
+/// What has been seen of an act so far.
+struct Watch {
+    begun: Instant,
+    /// The first snapshot that counts.
+    first: Snapshot,
+    last: Snapshot,
+    times: Times,
 }
 
-impl<B: Backend> Stage<'_, B> {
-    /// Plays one act to its end, and says how long the pool took to be whole after each fault.
-    async fn play(&self, act: Act) -> io::Result<Vec<Option<Duration>>> {
-        let begun = Instant::now();
-        let end = begun + self.length;
-        let mut recoveries = vec![];
-        self.proxy.set(Direction::Down, act.fault());
-        match act {
-            Act::Steady => {}
-            Act::Slow => {
-                self.load.hurry(true).await;
-                sleep_until(end).await;
-                self.load.hurry(false).await;
-            }
-            Act::Killed => {
-                for cut in 0..CUTS {
-                    sleep_until(begun + self.length * cut / CUTS).await;
-                    let cut = self.cut().await;
-                    recoveries.push(self.whole(cut).await);
-                }
-            }
-            Act::Refused => {
-                self.whole(None).await;
-                self.proxy.admit(Admission::Refuse).await?;
-                self.proxy.reset_all().await;
-            }
-            Act::Back => {
-                let dead = self.roster.newest();
-                self.proxy.heal().await?;
-                recoveries.push(self.whole(dead).await);
-            }
-        }
-        sleep_until(end).await;
-        Ok(recoveries)
-    }
-
-    /// Cuts every connection, and names the newest.
-    ///
-    /// Waits until no attempt to connect is under way: one that is cut after the server has counted
-    /// it and before the pool has would be counted by one alone, and rightly.
-    async fn cut(&self) -> Option<u64> {
-        self.whole(None).await;
-        let newest = self.roster.newest();
-        self.proxy.reset_all().await;
-        newest
-    }
-
-    /// Waits until the pool has all its connections, each newer than `dead`, and none is coming or
-    /// going. Says how long that took, unless it takes too long.
-    async fn whole(&self, dead: Option<u64>) -> Option<Duration> {
-        let begun = Instant::now();
-        let whole = async {
-            while !is_whole(&self.pool.state())
-                || self.roster.len() != SIZE
-                || self.roster.oldest() <= dead
-            {
-                pause(LOOK).await;
-            }
-        };
-        timeout(PROMISED, whole).await.ok()?;
-        Some(begun.elapsed())
-    }
-}
-
-/// The counts of one moment.
-#[derive(Debug, Clone)]
-struct Snapshot {
-    at: Instant,
-    pool: Statistics,
-    users: Counts,
-}
-
-impl Snapshot {
-    fn take<M: pool_core::Manager>(pool: &pool_core::Pool<M>, load: &Load) -> Self {
+impl Watch {
+    fn begin(begun: Instant, now: Snapshot, diary: &Diary) -> Self {
+        diary.take_times();
         Self {
-            at: Instant::now(),
-            pool: pool.statistics(),
-            users: load.counts(),
-        }
-    }
-
-    fn since(&self, earlier: &Self) -> Interval {
-        let (now, then) = (&self.pool, &earlier.pool);
-        let acquire = now.acquire.since(&then.acquire);
-        let quantile = |q| (acquire.count() > 0).then(|| acquire.quantile(q));
-        Interval {
-            length: self.at - earlier.at,
-            lent: now.acquired() - then.acquired(),
-            p50: quantile(0.5),
-            p99: quantile(0.99),
-            connects: now.connects - then.connects,
-            refused: now.connect_errors - then.connect_errors,
-            answered: self.users.answered - earlier.users.answered,
-            unserved: now.timed_out + now.failed - then.timed_out - then.failed,
-            cut: self.users.cut - earlier.users.cut,
-            left: self.users.left() - earlier.users.left(),
-            wrong: self.users.wrong - earlier.users.wrong,
+            begun,
+            last: now.clone(),
+            first: now,
+            times: Times::default(),
         }
     }
 }
 
-/// What happened between two moments.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Interval {
-    pub(crate) length: Duration,
-    pub(crate) lent: u64,
-    pub(crate) p50: Option<Duration>,
-    pub(crate) p99: Option<Duration>,
-    pub(crate) connects: u64,
-    pub(crate) refused: u64,
-    pub(crate) answered: u64,
-    pub(crate) unserved: u64,
-    pub(crate) cut: u64,
-    pub(crate) left: u64,
-    pub(crate) wrong: u64,
-}
-
-impl Interval {
-    /// Connections lent in a second.
-    pub(crate) fn rate(&self) -> u64 {
-        (u128::from(self.lent) * 1_000 / self.length.as_millis().max(1)) as u64
-    }
-
-    /// Requests that failed other than by their caller's leaving.
-    pub(crate) fn errors(&self) -> u64 {
-        self.unserved + self.cut + self.wrong
-    }
-}
-
-fn is_whole(state: &State) -> bool {
-    state.size == SIZE && state.connecting + state.closing + state.resetting == 0
+/// How long each task thinks before a call: together they ask for six tenths of what can be done
+/// without one of the nodes.
+fn think(nodes: usize) -> Duration {
+    let lanes = Act::Steady.lanes() * nodes.saturating_sub(1).max(1);
+    WORK.mul_f64(TASKS as f64 / (0.6 * lanes as f64))
 }
 
 /// Tasks that want a connection.
 const TASKS: usize = 200;
-/// Connections there may be.
+/// Connections that there may be to each node.
 const SIZE: usize = 16;
-/// How often every connection is cut.
-const CUTS: u32 = 3;
 const GRACE: Duration = Duration::from_secs(1);
-const SEED: u64 = 2;

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until};
 
 use crate::door::{Door, Socket, lock};
@@ -79,6 +80,13 @@ impl Server {
         lock(&self.shared.state).delay = by;
     }
 
+    /// Makes every echo that comes from now on work for `time`, at most `lanes` of them at once:
+    /// together they can do no more than `lanes / time`. What a client no longer waits for is
+    /// worked on all the same.
+    pub fn work(&self, lanes: usize, time: Duration) {
+        lock(&self.shared.state).work = Some((Arc::new(Semaphore::new(lanes)), time));
+    }
+
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
@@ -101,6 +109,7 @@ struct Shared {
 struct State {
     counters: Counters,
     delay: Duration,
+    work: Option<(Arc<Semaphore>, Duration)>,
     values: HashMap<String, String>,
 }
 
@@ -139,6 +148,11 @@ async fn converse(mut socket: Socket, shared: &Shared) -> io::Result<()> {
         }
         if !pause.is_zero() {
             sleep_until(Instant::now() + pause).await;
+        }
+        let work = lock(&shared.state).work.clone();
+        if let (Command::Echo(_), Some((lanes, time))) = (command, work) {
+            let _lane = lanes.acquire().await;
+            sleep_until(Instant::now() + time).await;
         }
         let mut reply = lock(&shared.state).answer(&command);
         reply.push('\n');
