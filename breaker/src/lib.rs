@@ -120,11 +120,11 @@
 //! Timeouts and "too many requests" mean that fewer calls would be answered sooner. When they are
 //! more than 5 % of the recent results, beyond what chance explains, the limit is set to 0.7 of the
 //! calls in flight, then shrinks with each further signal and grows with the successes that come
-//! while it is used. Refusing a *share* of the calls instead would leave what is in flight to the demand. As
-//! long as there is a limit to shrink, overload does not open the breaker; it does when the limit is
-//! at one and three calls in a row that were made under it still fail. Fast failures are no
-//! overload: they degrade the breaker, as a signal to skip what is optional, and leave every call
-//! admitted.
+//! while it is used. Refusing a *share* of the calls instead would leave what is in flight to the
+//! demand. As long as there is a limit to shrink, overload does not open the breaker; it does when
+//! the limit is at one and three calls in a row that were made under it still fail. Fast failures
+//! are no overload: they degrade the breaker, as a signal to skip what is optional, and leave every
+//! call admitted.
 //!
 //! With capacity cut to half in simulation, 0.97 to 1.00 of what is still possible is served at
 //! 10 ms calls and 0.96 to 0.99 at 100 ms calls, and no breaker opens; one that opens at half of the
@@ -158,6 +158,9 @@
 //! compare-exchange on a line that belongs to the thread, and one `fetch_add` more when the degraded
 //! state is on. Refusing while open takes no lock. Everything else takes one short mutex. Nothing is
 //! allocated per call. `admit_at` and `settle_at` take the caller's time and read no clock.
+//!
+//! With the default window a breaker weighs 1000 bytes and 128 more for each stripe, of which there
+//! are as many as cores, rounded up to a power of two, and at most eight.
 //!
 //! # Not here
 //!
