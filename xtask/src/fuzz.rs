@@ -113,13 +113,15 @@ impl Place {
         quietly(shell, fuzzer.args([&self.found, &self.kept]))
     }
 
-    /// Counting edges alone, not how often each is passed: a tenth of the inputs.
+    /// The inputs that cover all edges; how often each is passed is left out.
     fn keep(&self, shell: &Shell) -> Result<()> {
         let fewest = self.found.with_extension("fewest");
         let _ = fs::remove_dir_all(&fewest);
         fs::create_dir_all(&fewest)?;
         let mut merge = Command::new(&self.program);
-        merge.args(LIMITS).args(["-merge=1", "-use_counters=0"]);
+        merge
+            .args(LIMITS)
+            .args(["-set_cover_merge=1", "-use_counters=0"]);
         quietly(shell, merge.args([&fewest, &self.kept, &self.found]))?;
         fs::remove_dir_all(&self.kept)?;
         fs::create_dir_all(&self.kept)?;

@@ -8,6 +8,7 @@ mod ci;
 mod examples;
 mod fuzz;
 mod model;
+mod mutants;
 mod ops;
 mod plots;
 mod python;
@@ -89,6 +90,8 @@ enum Job {
         /// This package instead of pool-core
         package: Option<String>,
     },
+    /// Change the code of the pure machines in every place and see that a test fails each time
+    Mutants(mutants::Options),
     /// Write the public API of each library to docs/api
     Api {
         /// Write nothing; fail if a text differs from what would be written
@@ -146,6 +149,7 @@ fn main() -> ExitCode {
         Job::Deny => ci::deny(&shell),
         Job::Fuzz(options) => fuzz::run(&shell, options),
         Job::Sanitize { package } => sanitize::run(&shell, package.as_deref()),
+        Job::Mutants(options) => mutants::run(&shell, options),
         Job::Api { check } => api::run(&shell, *check),
         Job::Gen { check } => ops::generate(&shell, *check),
         Job::Plots { check } => plots::draw(&shell, *check),
