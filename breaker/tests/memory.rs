@@ -1,5 +1,5 @@
 //! What a breaker weighs, and that calls and changes of state leave nothing behind.
-#![cfg(not(any(loom, feature = "shuttle")))]
+#![cfg(not(loom))]
 #![allow(
     clippy::disallowed_methods,
     reason = "a test's time starts somewhere and is then made up"

@@ -96,22 +96,22 @@ fn cell(service_s: f64, in_flight: f64, tail: f64, seeds: u64) {
 
 #[test]
 fn capacity_halved_10_ms_half_a_call_in_flight() {
-    cell(0.01, 0.5, 0.0, 3);
+    cell(0.01, 0.5, 0.0, 2);
 }
 
 #[test]
 fn capacity_halved_10_ms_half_a_call_in_flight_with_a_tail() {
-    cell(0.01, 0.5, 0.01, 3);
+    cell(0.01, 0.5, 0.01, 2);
 }
 
 #[test]
 fn capacity_halved_10_ms_40_in_flight() {
-    cell(0.01, 40.0, 0.0, 2);
+    cell(0.01, 40.0, 0.0, 1);
 }
 
 #[test]
 fn capacity_halved_10_ms_40_in_flight_with_a_tail() {
-    cell(0.01, 40.0, 0.01, 2);
+    cell(0.01, 40.0, 0.01, 1);
 }
 
 #[test]
@@ -126,12 +126,12 @@ fn capacity_halved_100_ms_half_a_call_in_flight_with_a_tail() {
 
 #[test]
 fn capacity_halved_100_ms_40_in_flight() {
-    cell(0.1, 40.0, 0.0, 3);
+    cell(0.1, 40.0, 0.0, 2);
 }
 
 #[test]
 fn capacity_halved_100_ms_40_in_flight_with_a_tail() {
-    cell(0.1, 40.0, 0.01, 3);
+    cell(0.1, 40.0, 0.01, 2);
 }
 
 #[test]
