@@ -52,7 +52,8 @@ pub struct Config {
     pub max_connecting: usize,
     /// The most connections that are opened in one second. Default: no limit.
     pub connect_rate: Option<u32>,
-    /// The most callers that may wait. Default: the larger of 1024 and 64 times
+    /// The most callers that may wait, one or more: the first has to wait until its connection is
+    /// open. Default: the larger of 1024 and 64 times
     /// [`max_size`](Self::max_size).
     pub max_waiters: usize,
     /// How long a woken caller may leave a connection lying that was handed to it, before others
@@ -166,8 +167,8 @@ impl Config {
             rule(
                 "max_waiters",
                 self.max_waiters,
-                self.max_waiters <= MAX_WAITERS,
-            )("must be at most 1000000000"),
+                (1..=MAX_WAITERS).contains(&self.max_waiters),
+            )("must be from 1 to 1000000000; not to wait at all, use `try_get`"),
             rule("sweep_after", self.sweep_after, self.sweep_after >= 1)("must be at least 1"),
         ]
     }

@@ -184,6 +184,8 @@ impl<M: Manager, R: Runtime> Ticket<M, R> {
         let core = self.core.clone();
         self.tell_gate(Ok(()));
         core.set_last_error(None);
+        core.hot.connected_since.store(true, Relaxed);
+        core.sweep_if_silent(core.config().sweep_after);
         // A sweep condemns what was open; what opens after it is new evidence. A clear means all.
         let generation = if context.generation >= core.hot.cleared.load(Relaxed) {
             core.hot.generation.load(Relaxed)
@@ -198,9 +200,7 @@ impl<M: Manager, R: Runtime> Ticket<M, R> {
             connection: context.id,
             took,
         });
-        core.hot.connected_since.store(true, Relaxed);
         core.ledger.lock().connected();
-        core.sweep_if_silent(core.config().sweep_after);
         if entry.generation == core.hot.generation.load(Relaxed) {
             Core::give(entry);
         } else {
@@ -297,7 +297,18 @@ async fn connect<M: Manager, R: Runtime>(ticket: Ticket<M, R>) {
             .unwrap_or(Outcome::TimedOut)
     };
     match outcome {
-        Outcome::Connected(connection) => ticket.succeed(connection, context),
+        Outcome::Connected(mut connection) => {
+            let peek = || core.manager.has_broken(&mut connection);
+            let broken = core.events.guard("Manager::has_broken", peek);
+            if broken.unwrap_or(true) {
+                // A server that lets everybody in and throws them out again is not to be asked as
+                // fast as it answers.
+                core.events.guard("Connection::drop", || drop(connection));
+                ticket.fail(ErrorClass::Broken, None);
+            } else {
+                ticket.succeed(connection, context);
+            }
+        }
         Outcome::Failed(error) => {
             let classify = || core.manager.classify(&error);
             let class = core.events.guard("Manager::classify", classify);

@@ -221,7 +221,11 @@ impl<M: Manager, R: Runtime> Core<M, R> {
         }
         for slot in self.idle.snapshot() {
             if let Some(slot) = self.idle.claim(slot) {
-                let entry = self.take(slot);
+                let mut entry = self.take(slot);
+                if reason == CloseReason::Swept && entry.is_proved() {
+                    // It is why the others are known to be dead, and not the server.
+                    entry.generation = entry.generation.max(generation + 1);
+                }
                 if entry.generation <= generation {
                     self.retire(entry, reason);
                 } else {
@@ -242,6 +246,8 @@ impl<M: Manager, R: Runtime> Core<M, R> {
         if timed_out {
             if self.hot.silent_in_a_row.fetch_add(1, Relaxed) == 0 {
                 self.hot.connected_since.store(false, Relaxed);
+                self.ledger.lock().evidence = true;
+                self.start_connects();
             }
         } else if self.hot.dead_in_a_row.fetch_add(1, Relaxed) + 1 >= limit {
             return self.sweep();

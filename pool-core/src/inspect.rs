@@ -4,9 +4,10 @@
 //! is unusual is sorted out behind them.
 
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use crate::core::{Core, Home};
-use crate::hot::{ALWAYS_NS, NEVER_NS, check_ns};
+use crate::hot::{ALWAYS_NS, NEVER_NS, check_ns, nanos};
 use crate::lease::Lease;
 use crate::options::GetOptions;
 use crate::runtime::Runtime;
@@ -64,13 +65,19 @@ impl<M: Manager, R: Runtime> Entry<M::Connection, Home<M, R>> {
         if self.is_broken() {
             return Examined::Dead(CloseReason::Broken);
         }
-        // A connection that no one has used yet has just proved itself.
-        let check = check && self.uses > 0;
+        let check = check && !self.is_proved();
         if self.dirty || check {
             let reset = self.dirty;
             return Examined::Work { reset, check };
         }
         Examined::Ready
+    }
+
+    /// Whether it was opened, or has answered, within the last second, and was not lent yet.
+    pub(crate) fn is_proved(&self) -> bool {
+        let Home { core, slot, .. } = &*self.home;
+        let seen = slot.checked_ns.load(Relaxed);
+        self.uses == 0 && core.coarse_ns().saturating_sub(seen) < nanos(FRESH)
     }
 
     /// Whether the connection is known to be gone, as far as can be told at once.
@@ -207,3 +214,6 @@ impl<M: Manager, R: Runtime> Entry<M::Connection, Home<M, R>> {
         }
     }
 }
+
+/// For how long after it was opened an unused connection needs no check.
+const FRESH: Duration = Duration::from_secs(1);

@@ -24,6 +24,8 @@ pub(crate) struct Ledger<E> {
     /// Connections that count as idle because they are being opened only to become so.
     pub(crate) warming: usize,
     pub(crate) max_connecting: usize,
+    /// One connect is wanted to learn whether the server still takes new ones.
+    pub(crate) evidence: bool,
     pub(crate) suspended: bool,
     pub(crate) closed: bool,
     /// Slots that are not vacant.
@@ -96,6 +98,7 @@ impl<E> Ledger<E> {
             min_idle,
             warming: 0,
             max_connecting,
+            evidence: false,
             suspended: false,
             closed: false,
             occupied: 0,
@@ -125,7 +128,8 @@ impl<E> Ledger<E> {
         if self.occupied >= self.target || self.closed || self.suspended {
             return 0;
         }
-        let wanted = self.queue.unserved() + self.min_idle.saturating_sub(idle() + self.warming);
+        let missing = self.min_idle.saturating_sub(idle() + self.warming);
+        let wanted = self.queue.unserved() + missing + usize::from(self.evidence);
         wanted
             .saturating_sub(self.connecting + self.claimable.len())
             .min(self.target.saturating_sub(self.occupied))
@@ -148,12 +152,14 @@ impl<E> Ledger<E> {
 
     /// A connect succeeded; its slot is now owned by the caller.
     pub(crate) fn connected(&mut self) {
+        self.evidence = false;
         self.connecting -= 1;
         self.check();
     }
 
     /// A connect failed.
     pub(crate) fn connect_failed(&mut self, slot: OwnedSlot, wakes: &mut Wakes) {
+        self.evidence = false;
         self.cancel_connect(slot);
         self.on_vacancy(wakes);
     }
@@ -619,7 +625,8 @@ mod tests {
                 "nobody watches an offer"
             );
             let unseen = |offer: &Offer| offer.seen.is_none() && ledger.is_open(offer);
-            if !offered.is_empty() || !ledger.claimable.is_empty() {
+            let wanted = !offered.is_empty() && ledger.queue.next().is_some();
+            if wanted || !ledger.claimable.is_empty() {
                 let due = ledger.revoke_at(GRACE).is_some();
                 assert!(due || ledger.offers.iter().any(unseen), "no tick is due");
             }

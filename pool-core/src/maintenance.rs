@@ -322,7 +322,7 @@ async fn reset<M: Manager, R: Runtime>(mut lease: Lease<M, R>) {
         )
         .await;
     if let Err(unfit) = result {
-        lease.retire(unfit.reason);
+        lease.retire_dead(unfit);
     }
 }
 
