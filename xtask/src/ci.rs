@@ -12,7 +12,7 @@ use crate::python;
 use crate::shell::Shell;
 use crate::soak::Soak;
 use crate::workspace::Workspace;
-use crate::{bench, chaos, examples, fuzz, ops, plots, sanitize, soak, test, tidy};
+use crate::{audit, bench, chaos, examples, fuzz, ops, plots, sanitize, soak, test, tidy};
 
 /// Runs every step and stops at the first that fails.
 #[expect(clippy::disallowed_methods, reason = "tells how long each step took")]
@@ -126,6 +126,10 @@ fn shuttle(shell: &Shell) -> Result<()> {
     Checker::Shuttle.run(shell, None)
 }
 
+fn audit(shell: &Shell) -> Result<()> {
+    audit::run(shell, None)
+}
+
 fn sanitize(shell: &Shell) -> Result<()> {
     sanitize::run(shell, None)
 }
@@ -144,7 +148,7 @@ fn soak(shell: &Shell) -> Result<()> {
 
 type Step = fn(&Shell) -> Result<()>;
 
-const STEPS: [(&str, Step); 19] = [
+const STEPS: [(&str, Step); 20] = [
     ("test", test::run),
     ("examples", examples::run),
     ("fmt", fmt),
@@ -156,6 +160,7 @@ const STEPS: [(&str, Step); 19] = [
     ("ops-test", ops::test),
     ("plots --check", drawn),
     ("deny", deny),
+    ("audit", audit),
     ("loom", loom),
     ("shuttle", shuttle),
     ("sanitize", sanitize),

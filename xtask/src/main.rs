@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod api;
+mod audit;
 mod bench;
 mod chaos;
 mod ci;
@@ -83,6 +84,11 @@ enum Job {
     Doc,
     /// Check licences, sources and bans of all dependencies
     Deny,
+    /// Check all dependencies against a snapshot of the RustSec database
+    Audit {
+        /// An `advisory-db-DATE.tar.xz`; else the newest in ../shared
+        snapshot: Option<std::path::PathBuf>,
+    },
     /// Fuzz each target, or one, from its committed inputs
     Fuzz(fuzz::Options),
     /// Run tests under the address and leak sanitizer
@@ -147,6 +153,7 @@ fn main() -> ExitCode {
         Job::Features => ci::features(&shell),
         Job::Doc => ci::doc(&shell),
         Job::Deny => ci::deny(&shell),
+        Job::Audit { snapshot } => audit::run(&shell, snapshot.as_deref()),
         Job::Fuzz(options) => fuzz::run(&shell, options),
         Job::Sanitize { package } => sanitize::run(&shell, package.as_deref()),
         Job::Mutants(options) => mutants::run(&shell, options),
