@@ -5,8 +5,8 @@ use std::pin::Pin;
 use anyhow::Result;
 
 use crate::faults::{
-    cancelling, closing, connecting, expiry, failover, firewall, full, killing, leaks, login,
-    nonsense, overload, panics, restarts, runtimes, silence, waiters,
+    cancelling, closing, connecting, expiry, failover, firewall, full, killing, leaks, lies, login,
+    nonsense, overload, panics, restarts, runtimes, silence, storm, waiters,
 };
 use crate::finding::Finding;
 use crate::server::Server;
@@ -76,7 +76,7 @@ const fn alone(experiment: Experiment) -> Experiment {
 }
 
 /// In the order in which those of one place run.
-pub(crate) const EXPERIMENTS: [Experiment; 28] = {
+pub(crate) const EXPERIMENTS: [Experiment; 30] = {
     use Place::{Apart, Replicated, Rough, Shared, Small, Walled};
     [
         alone(experiment(
@@ -109,7 +109,7 @@ pub(crate) const EXPERIMENTS: [Experiment; 28] = {
         experiment("row", &["killed"], Shared, |it| {
             Box::pin(killing::in_a_row(it))
         }),
-        experiment("silence", &["bar-black-hole"], Shared, |it| {
+        experiment("silence", &["black-hole", "bar-black-hole"], Shared, |it| {
             Box::pin(silence::by_default(it))
         }),
         experiment("idle-silence", &["black-hole"], Shared, |it| {
@@ -127,6 +127,10 @@ pub(crate) const EXPERIMENTS: [Experiment; 28] = {
         experiment("runtimes", &["runtime"], Shared, |it| {
             Box::pin(runtimes::any_order(it))
         }),
+        experiment("lies", &["health"], Shared, |it| Box::pin(lies::told(it))),
+        alone(experiment("storm", &["storm"], Shared, |it| {
+            Box::pin(storm::incidents(it))
+        })),
         experiment("nonsense", &["config"], Shared, |it| {
             Box::pin(nonsense::refused(it))
         }),
@@ -170,16 +174,7 @@ pub(crate) const EXPERIMENTS: [Experiment; 28] = {
 };
 
 /// Rows that nothing here measures, and why.
-pub(crate) const UNMEASURED: [(&str, &str); 2] = [
-    (
-        "storm",
-        "needs the retries, budgets and breaker of pool-facade, which is not built yet",
-    ),
-    (
-        "health",
-        "needs the health monitor of pool-facade, which is not built yet",
-    ),
-];
+pub(crate) const UNMEASURED: [(&str, &str); 0] = [];
 
 #[cfg(test)]
 mod tests {
