@@ -104,6 +104,20 @@ fn settings() -> Vec<(&'static str, String)> {
     pools.chain(others).collect()
 }
 
+/// What a verdict is about.
+fn what(row: &Row) -> String {
+    let Row {
+        workload,
+        setting,
+        metric,
+        ..
+    } = row;
+    match setting.as_str() {
+        "" => format!("{workload}: {metric}"),
+        _ => format!("{workload}, {setting}: {metric}"),
+    }
+}
+
 /// How a verdict ended, in a word.
 fn word(row: &Row, declared: &Declared) -> &'static str {
     match (row.met, declared.reason(row)) {

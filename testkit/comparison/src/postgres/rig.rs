@@ -32,7 +32,7 @@ impl Rig {
     pub(crate) fn vectors(&self) -> io::Result<()> {
         let vector = format!(
             "(SELECT array_agg(random() + 0 * (i + j)) \
-             FROM generate_series(1, {DIMENSIONS}) j)::vector"
+             FROM generate_series(1, {DIMENSIONS}) j)::vector({DIMENSIONS})"
         );
         self.cluster.sql(&format!(
             "CREATE EXTENSION IF NOT EXISTS vector; SELECT setseed(0.5); \

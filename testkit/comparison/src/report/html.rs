@@ -41,7 +41,7 @@ fn verdicts(page: &mut String, report: &Report<'_>) {
     for row in report.verdicts() {
         let what = match bars::find(&row.id) {
             Some(bar) if row.workload.is_empty() => bar.what.to_owned(),
-            _ => format!("{} {}: {}", row.workload, row.setting, row.metric),
+            _ => super::what(row),
         };
         let word = word(row, declared);
         let reason = declared.reason(row).filter(|_| row.met == Some(false));

@@ -40,7 +40,7 @@ pub(super) fn verdicts(page: &mut String, report: &Report<'_>) {
     for row in report.verdicts() {
         let what = match bars::find(&row.id) {
             Some(bar) if row.workload.is_empty() => bar.what.to_owned(),
-            _ => format!("{} {}: {}", row.workload, row.setting, row.metric),
+            _ => super::what(row),
         };
         let reason = declared.reason(row).filter(|_| row.met == Some(false));
         let why = [row.note.as_deref(), reason].into_iter().flatten();

@@ -140,7 +140,8 @@ fn color(contender: &str) -> &'static str {
     known.map_or("#8c959f", |(_, color)| color)
 }
 
-const COLORS: [(&str, &str); 21] = [
+const COLORS: [(&str, &str); 22] = [
+    ("pool-facade", "#54aeff"),
     ("connects attempted", "#cf222e"),
     ("gets served", "#1a7f37"),
     ("pool-core", "#0969da"),
