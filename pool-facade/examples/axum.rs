@@ -104,7 +104,8 @@ async fn metrics(State(service): State<Service>) -> String {
 async fn ask_myself(address: SocketAddr) -> io::Result<()> {
     for path in ["/values/nothing", "/ready", "/metrics"] {
         let mut stream = TcpStream::connect(address).await?;
-        let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+        let request =
+            format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await?;

@@ -1,5 +1,4 @@
-//! Settings read back as they were printed, the stronger source wins, and everything wrong is
-//! named at once.
+//! Settings from every source: what is printed reads back, and what is wrong is named at once.
 #![cfg(feature = "serde")]
 
 use std::time::Duration;

@@ -168,3 +168,23 @@ impl fmt::Display for Change {
         write!(f, "{}: {} becomes {}", self.field, self.from, self.to)
     }
 }
+
+/// The examples of the guide, compiled and run with the documentation tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+mod readme {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_guide_lists_every_setting_with_its_default() {
+        let guide = include_str!("../../README.md");
+        let settings = Config::default().to_string();
+        assert!(
+            guide.contains(&format!("```toml\n{settings}```")),
+            "{settings}"
+        );
+    }
+}

@@ -120,7 +120,8 @@ impl Sources {
     }
 
     /// Adds the variables of the environment that begin with `prefix` and two underscores, such as
-    /// `SHOP__MAX_SIZE` or `SHOP__BREAKER__OPEN_TIME` for the prefix `SHOP`.
+    /// `SHOP__MAX_SIZE` or `SHOP__BREAKER__OPEN_TIME` for the prefix `SHOP`. All of them must be
+    /// settings, so what a driver reads from the environment needs another prefix.
     pub fn environment(self, prefix: &str) -> Self {
         self.variables(prefix, std::env::vars_os())
     }
