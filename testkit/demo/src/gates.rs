@@ -150,3 +150,112 @@ fn percent(share: f64) -> String {
 
 /// The node that is slow, and the one that fails.
 pub(crate) const VICTIM: usize = 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::interval::NodeInterval;
+    use crate::load::Counts;
+
+    type Acts = Vec<(Act, Interval)>;
+    type Lapse = fn(&mut Interval);
+
+    /// Three nodes that do in each act what the gates ask for, and no more.
+    fn met() -> Acts {
+        let millis = |millis| Some(Duration::from_millis(millis));
+        let acts = Act::ALL.iter().map(|act| {
+            let mut it = Interval {
+                length: Duration::from_secs(2),
+                users: Counts {
+                    asked: 1000,
+                    attempts: 1100,
+                    answered: 999,
+                    broken: 1,
+                    ..Counts::default()
+                },
+                nodes: [495, 10, 495]
+                    .map(|calls| NodeInterval {
+                        calls,
+                        connects: 24,
+                    })
+                    .into(),
+                repeated: 100,
+                p10: millis(10),
+                p50: millis(11),
+                p99: millis(20),
+                told: millis(10),
+                first: millis(500),
+            };
+            match act {
+                Act::Slow => it.p99 = millis(24),
+                Act::Overload => it.users.answered = 570,
+                _ => {}
+            }
+            (*act, it)
+        });
+        acts.collect()
+    }
+
+    fn missed(acts: &Acts, recovery: Option<Duration>, took: u64) -> Vec<&'static str> {
+        let recoveries = [(Act::Slow, recovery)];
+        let closing = Closing {
+            grace: Duration::from_secs(1),
+            took: Duration::from_millis(took),
+            outstanding: 0,
+        };
+        let gates = gates(acts, &recoveries, closing);
+        let missed = gates.iter().filter(|gate| !gate.met);
+        missed.map(|gate| gate.goal).collect()
+    }
+
+    #[test]
+    fn a_gate_that_is_just_met_is_met() {
+        let none: [&str; 0] = [];
+        assert_eq!(missed(&met(), Some(Duration::ZERO), 1100), none);
+    }
+
+    #[test]
+    fn each_lapse_misses_its_own_gate() {
+        let lapses: [(Act, Lapse, &str); 8] = [
+            (
+                Act::Slow,
+                |it| it.p99 = Some(Duration::from_millis(25)),
+                "one slow, once seen: p99",
+            ),
+            (
+                Act::Slow,
+                |it| it.nodes[VICTIM].calls = 11,
+                "one slow, once seen: at most 1 %",
+            ),
+            (Act::Failing, |it| it.users.answered = 990, "one failing"),
+            (Act::Overload, |it| it.users.answered = 569, "overload"),
+            (
+                Act::Gone,
+                |it| it.told = Some(Duration::from_millis(11)),
+                "all gone: told",
+            ),
+            (
+                Act::Gone,
+                |it| it.nodes[2].connects = 25,
+                "all gone: at most",
+            ),
+            (Act::Back, |it| it.first = None, "back"),
+            (Act::Late, |it| it.users.attempts = 1101, "attempts"),
+        ];
+        for (act, lapse, goal) in lapses {
+            let mut acts = met();
+            lapse(&mut acts[act as usize].1);
+            let missed = missed(&acts, Some(Duration::ZERO), 0);
+            assert!(
+                missed.len() == 1 && missed[0].starts_with(goal),
+                "{goal}: {missed:?}"
+            );
+        }
+        assert_eq!(
+            missed(&met(), None, 0),
+            ["one slow: in use again within 5 s"]
+        );
+        let late = missed(&met(), Some(Duration::ZERO), 1101);
+        assert_eq!(late, ["closed under load within the grace and 100 ms"]);
+    }
+}
