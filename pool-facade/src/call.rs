@@ -56,16 +56,12 @@ enum RefusalCause<A> {
 }
 
 impl<'a, M: Manager, R: Runtime> Call<'a, M, R> {
-    pub(crate) fn new<J>(
-        shared: &'a Shared<M, R>,
-        options: &CallOptions<J>,
-        site: &'static std::panic::Location<'static>,
-    ) -> Self {
+    pub(crate) fn new<J>(shared: &'a Shared<M, R>, options: &CallOptions<J>) -> Self {
         let timed = options
             .timeout
             .map(|timeout| shared.runtime.now() + timeout);
         let deadline = [timed, options.deadline].into_iter().flatten().min();
-        let acquire = options.acquire.clone().site(site);
+        let acquire = options.acquire.clone();
         Self {
             shared,
             acquire: match deadline {
@@ -231,12 +227,29 @@ impl<'a, M: Manager, R: Runtime> Call<'a, M, R> {
         });
     }
 
-    /// The operation has failed at `node`. Waits until it may be tried again.
+    /// The operation has failed at `node`, or has run out of time there. Waits until it may be
+    /// tried again.
     ///
     /// # Errors
     ///
-    /// It may not: why, if it would have been worth trying.
-    pub(crate) async fn retry(
+    /// It may not.
+    pub(crate) async fn after<E>(
+        &mut self,
+        node: &Arc<Vital<M>>,
+        failure: Option<(E, Judgement)>,
+    ) -> Result<(), Error<M::Error, E>> {
+        let Some((error, judgement)) = failure else {
+            return Err(self.give_up(node, Cause::OperationTimeout, Some(Stop::Deadline)));
+        };
+        match self.retry(node, judgement).await {
+            Ok(()) => Ok(()),
+            Err(stop) => Err(self.give_up(node, Cause::Operation(error, judgement), stop)),
+        }
+    }
+
+    /// Waits until the operation may be tried again, or says why it may not, if it would have been
+    /// worth trying.
+    async fn retry(
         &mut self,
         node: &Arc<Vital<M>>,
         judgement: Judgement,
@@ -289,7 +302,7 @@ impl<'a, M: Manager, R: Runtime> Call<'a, M, R> {
 
     /// The operation has failed for good.
     #[cold]
-    pub(crate) fn give_up<E>(
+    fn give_up<E>(
         &self,
         node: &Arc<Vital<M>>,
         cause: Cause<M::Error, E>,

@@ -8,13 +8,16 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicBool, AtomicU64,
+    Ordering::{Acquire, Relaxed, Release},
+};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use health::{Action, Change, Failure, Monitor, PoolHealth, PoolMonitor, Report};
-use pool_core::Manager;
 use pool_core::runtime::Runtime;
+use pool_core::{Latency, Manager};
 use pool_metrics::{CheckFailure, Counts};
 
 use crate::balance::{Balancer, NodeId, Role, Standing};
@@ -42,6 +45,7 @@ pub(crate) struct State {
     pub(crate) lookups: Option<Lookups>,
     pub(crate) health: Option<PoolHealth>,
     ticked_at: Option<Instant>,
+    turned_at: Option<Instant>,
 }
 
 /// What the control plane knows of a node.
@@ -53,6 +57,8 @@ pub(crate) struct Member {
     /// Probes that have ended, and those that failed.
     pub(crate) checks: u64,
     pub(crate) failures: Counts<CheckFailure>,
+    /// How long acquires took, up to some ten and some twenty seconds ago.
+    pub(crate) acquires: [Option<Latency>; 2],
 }
 
 /// Something that runs with each tick.
@@ -80,6 +86,7 @@ impl Control {
                 lookups,
                 health: None,
                 ticked_at: None,
+                turned_at: None,
             }),
             parts: Mutex::new(parts),
             ticking: AtomicBool::new(false),
@@ -119,7 +126,8 @@ impl Control {
 
 impl State {
     /// What the monitor of a node wants now: a probe, or that a belief be changed since one was
-    /// not heard of. One that calls have cast doubt on is asked soon. Where there is but one node there is nothing to decide, and nothing is asked.
+    /// not heard of. One that calls have cast doubt on is asked soon. Where there is but one node
+    /// there is nothing to decide, and nothing is asked.
     pub(crate) fn poll_monitor(
         &mut self,
         id: NodeId,
@@ -159,6 +167,28 @@ impl State {
         member.monitor.as_mut()?.on_result(probe, report, now)
     }
 
+    /// Whether it is time for the windows of [`recent`](Self::recent) to move on.
+    fn windows_turn(&mut self, now: Instant) -> bool {
+        let turned_at = *self.turned_at.get_or_insert(now);
+        let turn = now.saturating_duration_since(turned_at) >= WINDOW;
+        if turn {
+            self.turned_at = Some(now);
+        }
+        turn
+    }
+
+    /// What of the times that a node's acquires took is of the last ten to twenty seconds.
+    fn recent(&mut self, id: NodeId, acquire: Latency, turn: bool) -> Option<Latency> {
+        let member = self.members.iter_mut().find(|member| member.id == id)?;
+        let before = member.acquires[1].as_ref();
+        let recent = before.map_or_else(|| acquire.clone(), |before| acquire.since(before));
+        if turn {
+            member.acquires.swap(0, 1);
+            member.acquires[0] = Some(acquire);
+        }
+        Some(recent)
+    }
+
     pub(crate) fn member(&self, id: NodeId) -> Option<&Member> {
         self.members.iter().find(|member| member.id == id)
     }
@@ -185,14 +215,13 @@ struct Ticking<'a>(&'a AtomicBool);
 
 impl Drop for Ticking<'_> {
     fn drop(&mut self) {
-        self.0.store(false, std::sync::atomic::Ordering::Release);
+        self.0.store(false, Release);
     }
 }
 
 impl<M: Manager, R: Runtime> Shared<M, R> {
     /// A node's maintenance has come by.
     pub(crate) fn on_tick(self: &Arc<Self>, now: Instant) {
-        use std::sync::atomic::Ordering::Acquire;
         if self.is_closed() || self.control.ticking.swap(true, Acquire) {
             return;
         }
@@ -239,14 +268,19 @@ impl<M: Manager, R: Runtime> Shared<M, R> {
 
     fn assess(&self) {
         let plan = self.plan.load_full();
-        let p99 = plan
+        let acquires: Vec<_> = plan
             .nodes()
-            .map(|node| node.pool.statistics().acquire.quantile(0.99))
-            .max();
-        let reading = state::reading(&self.state(), p99);
+            .map(|node| (node.vital.id, node.pool.statistics().acquire))
+            .collect();
+        let now = self.runtime.now();
+        let mut reading = state::reading(&self.state());
         let mut state = self.control.lock();
-        let health = state.monitor.assess(&reading);
-        state.health = Some(health);
+        let turn = state.windows_turn(now);
+        let recent = acquires
+            .into_iter()
+            .filter_map(|(id, acquire)| state.recent(id, acquire, turn));
+        reading.acquire_p99 = recent.map(|acquire| acquire.quantile(0.99)).max();
+        state.health = Some(state.monitor.assess(&reading));
     }
 
     fn run_parts(&self, now: Instant) {
@@ -272,7 +306,7 @@ impl<M: Manager, R: Runtime> Shared<M, R> {
     pub(crate) fn health(&self) -> PoolHealth {
         let health = self.control.lock().health.clone();
         health.unwrap_or_else(|| {
-            let reading = state::reading(&self.state(), None);
+            let reading = state::reading(&self.state());
             self.control.lock().monitor.assess(&reading)
         })
     }
@@ -298,3 +332,5 @@ impl<M: Manager, R: Runtime> Shared<M, R> {
 
 /// How often the work is done, a little less than a tick of a node takes.
 const PERIOD: Duration = Duration::from_millis(150);
+/// How long a window of acquires is.
+const WINDOW: Duration = Duration::from_secs(10);

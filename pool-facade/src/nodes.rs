@@ -180,6 +180,7 @@ impl State {
             monitor,
             checks: 0,
             failures: Counts::default(),
+            acquires: [None, None],
         });
         Ok(id)
     }

@@ -1,5 +1,6 @@
 //! What one call may ask for.
 
+use std::panic::Location;
 use std::time::{Duration, Instant};
 
 use pool_core::GetOptions;
@@ -38,6 +39,17 @@ impl CallOptions {
 }
 
 impl<J> CallOptions<J> {
+    /// The place that reports of leaks name.
+    pub(crate) fn at(mut self, site: &'static Location<'static>) -> Self {
+        self.acquire = self.acquire.site(site);
+        self
+    }
+
+    /// Whether the call ends at a time of its own.
+    pub(crate) fn is_timed(&self) -> bool {
+        self.timeout.is_some() || self.deadline.is_some()
+    }
+
     pub(crate) fn access(&self) -> Access {
         if self.read_only {
             Access::Read

@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::guard::Guard;
 use crate::shared::Shared;
 use crate::state::{Readiness, State, Statistics};
+use crate::within::seldom;
 use crate::{CallOptions, ConfigErrors, Endpoint, Error};
 
 /// A pool of connections to one or several nodes.
@@ -77,10 +78,13 @@ impl<M: Manager, R: Runtime> Pool<M, R> {
         &self,
         options: CallOptions<J>,
     ) -> impl Future<Output = Result<Guard<M, R>, Error<M::Error>>> + Send {
-        let site = Location::caller();
+        let options = options.at(Location::caller());
         async move {
-            let mut call = Call::new(&self.0, &options, site);
-            Ok(self.guard(call.lease().await?))
+            if let Some(pooled) = self.0.lease_plain(&options) {
+                return Ok(Guard::new(pooled, None));
+            }
+            let mut call = Call::new(&self.0, &options);
+            Ok(self.guard(seldom(call.lease()).await?))
         }
     }
 
@@ -88,7 +92,8 @@ impl<M: Manager, R: Runtime> Pool<M, R> {
     /// open.
     #[track_caller]
     pub fn try_get(&self) -> Option<Guard<M, R>> {
-        let mut call = Call::new(&self.0, &CallOptions::new(), Location::caller());
+        let options = CallOptions::new().at(Location::caller());
+        let mut call = Call::new(&self.0, &options);
         Some(self.guard(call.try_lease()?))
     }
 
@@ -103,8 +108,8 @@ impl<M: Manager, R: Runtime> Pool<M, R> {
     /// Who refused; also when there is neither a connection nor a runtime to open one on.
     #[track_caller]
     pub fn get_blocking(&self, deadline: Instant) -> Result<Guard<M, R>, Error<M::Error>> {
-        let options = CallOptions::new().deadline(deadline);
-        let mut call = Call::new(&self.0, &options, Location::caller());
+        let options = CallOptions::new().at(Location::caller());
+        let mut call = Call::new(&self.0, &options.deadline(deadline));
         Ok(self.guard(call.lease_blocking(deadline)?))
     }
 

@@ -2,15 +2,13 @@
 
 use std::panic::Location;
 
-use backoff::Stop;
 use pool_core::runtime::Runtime;
 use pool_core::{ErrorClass, Manager, Operation};
 
 use crate::call::Call;
-use crate::error::Cause;
 use crate::judge::{Judge, Judgement};
 use crate::node::Bound;
-use crate::within::{Late, within};
+use crate::within::{Late, seldom, within};
 use crate::{CallOptions, Error, Pool};
 
 impl<M: Manager, R: Runtime> Pool<M, R> {
@@ -101,54 +99,70 @@ impl<M: Manager, R: Runtime> Pool<M, R> {
             + for<'c> Operation<'c, M::Connection, T, E>
             + Send,
     {
-        let site = Location::caller();
+        let options = options.at(Location::caller());
         async move {
             let shared = self.shared();
-            let mut call = Call::new(shared, &options, site);
+            // Made when there is something to decide.
+            let mut call = None;
+            let mut attempts = 0;
             loop {
-                let (mut pooled, flight) = call.lease().await?;
+                let plain = match call {
+                    None => shared.lease_plain(&options),
+                    Some(_) => None,
+                };
+                let (mut pooled, flight) = match plain {
+                    Some(pooled) => (pooled, None),
+                    None => {
+                        let call = call.get_or_insert_with(|| Call::new(shared, &options));
+                        seldom(call.lease()).await?
+                    }
+                };
                 let mut scope = pooled.operation();
                 let Bound {
                     connection, vital, ..
                 } = &mut *scope;
                 let admitted = vital.breaker.admit();
-                let Ok(permit) = admitted.map_err(|rejected| call.reject(vital, rejected)) else {
+                let Ok(permit) = admitted.map_err(|rejected| {
+                    let call = call.get_or_insert_with(|| Call::new(shared, &options));
+                    call.reject(vital, rejected);
+                }) else {
                     scope.complete();
                     continue;
                 };
-                call.attempts += 1;
+                attempts += 1;
+                let deadline = call.as_ref().and_then(|call| call.deadline);
                 let started = flight.as_ref().map(|_| shared.runtime.now());
-                let result = within(&shared.runtime, call.deadline, operation(connection)).await;
-                match result {
+                let failure = match within(&shared.runtime, deadline, operation(connection)).await {
                     Ok(Ok(value)) => {
                         shared.settle(vital, permit, flight, started, None);
                         scope.complete();
-                        shared.on_success(call.attempts);
+                        shared.on_success(attempts);
                         return Ok(value);
                     }
                     Ok(Err(error)) => {
                         let by_pool = |error: &M::Error| shared.judge(&vital.manager, error);
                         let judgement = options.judge.judge(&by_pool, &error);
-                        let node = vital.clone();
-                        shared.settle(vital, permit, flight, started, Some(judgement));
-                        scope.complete();
-                        pooled.report(judgement.class());
-                        drop(pooled);
-                        if let Err(stop) = call.retry(&node, judgement).await {
-                            let cause = Cause::Operation(error, judgement);
-                            return Err(call.give_up(&node, cause, stop));
-                        }
+                        Some((error, judgement))
                     }
-                    Err(Late) => {
-                        let judgement = Judgement::new(ErrorClass::Overload);
-                        shared.settle(vital, permit, flight, started, Some(judgement));
-                        let node = vital.clone();
-                        // Not completed: what becomes of the connection is the manager's choice.
-                        drop(scope);
-                        let (cause, stop) = (Cause::OperationTimeout, Some(Stop::Deadline));
-                        return Err(call.give_up(&node, cause, stop));
-                    }
+                    Err(Late) => None,
+                };
+                let judgement = match &failure {
+                    Some((_, judgement)) => *judgement,
+                    None => Judgement::new(ErrorClass::Overload),
+                };
+                let node = vital.clone();
+                shared.settle(vital, permit, flight, started, Some(judgement));
+                if failure.is_some() {
+                    scope.complete();
+                    pooled.report(judgement.class());
+                } else {
+                    // Not completed: what becomes of the connection is the manager's choice.
+                    drop(scope);
                 }
+                drop(pooled);
+                let call = call.get_or_insert_with(|| Call::new(shared, &options));
+                call.attempts = attempts;
+                call.after(&node, failure).await?;
             }
         }
     }

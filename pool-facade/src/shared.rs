@@ -6,15 +6,16 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use breaker::{Breaker, Permit};
-use pool_core::Manager;
 use pool_core::runtime::Runtime;
+use pool_core::{Manager, Pooled};
 use pool_metrics::Registration;
 
+use crate::CallOptions;
 use crate::balance::{self, Board, Flight};
 use crate::control::Control;
 use crate::discover::AnyDiscover;
 use crate::judge::Judgement;
-use crate::node::Vital;
+use crate::node::{Tagged, Vital};
 use crate::observe::OnEvent;
 use crate::plan::Plan;
 use crate::probe::AskNode;
@@ -55,6 +56,23 @@ pub(crate) type JudgeError<A> = Box<dyn Fn(&A) -> Judgement + Send + Sync>;
 impl<M: Manager, R: Runtime> Shared<M, R> {
     pub(crate) fn is_closed(&self) -> bool {
         self.closed.load(Relaxed)
+    }
+
+    /// Leases in the plain case: one node, whose breaker is not open, and which has a connection
+    /// idle that needs no work. All that is to be decided in any other case is [`Call`]'s.
+    ///
+    /// [`Call`]: crate::call::Call
+    #[inline]
+    pub(crate) fn lease_plain<J>(&self, options: &CallOptions<J>) -> Option<Pooled<Tagged<M>, R>> {
+        if options.is_timed() {
+            return None;
+        }
+        let plan = self.plan.load();
+        let node = plan.only.as_ref()?;
+        if node.vital.breaker.state() == breaker::State::Open {
+            return None;
+        }
+        node.pool.try_get_with(&options.acquire)
     }
 
     /// Tells breaker and balancer how an operation has ended; no judgement means well.

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use health::{BreakerReading, PoolReading};
 use pool_core::Manager;
@@ -34,6 +33,8 @@ pub struct NodeState {
     pub pool: pool_core::State,
     /// The state of its breaker.
     pub breaker: breaker::State,
+    /// What its calls have come to lately, as its breaker has counted.
+    pub calls: breaker::Counts,
     /// Attempts to connect that have failed in a row.
     pub connect_failures: u32,
     /// What the balancer thinks of it; `None` if it was just removed.
@@ -165,6 +166,7 @@ impl<M: Manager, R: Runtime> Node<M, R> {
             name: self.vital.name.clone(),
             pool: self.pool.state(),
             breaker: self.vital.breaker.state(),
+            calls: self.vital.breaker.snapshot().counts,
             connect_failures: self.gate.failures(),
             view,
         }
@@ -181,14 +183,13 @@ impl<M: Manager, R: Runtime> Node<M, R> {
 
 /// What health is judged by. The breaker counts for as much as is left without the nodes that
 /// another one stands in for: all of them must be open for the pool to be.
-pub(crate) fn reading(state: &State, acquire_p99: Option<Duration>) -> PoolReading {
+pub(crate) fn reading(state: &State) -> PoolReading {
     let total = state.total();
     let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
     let mut reading = PoolReading::default();
     reading.in_use = count(total.leased);
     reading.limit = count(total.target);
     reading.waiting = count(total.waiting);
-    reading.acquire_p99 = acquire_p99;
     reading.targets = count(state.nodes.len());
     reading.targets_failing = count(
         state
@@ -208,14 +209,15 @@ pub(crate) fn reading(state: &State, acquire_p99: Option<Duration>) -> PoolReadi
     reading.breaker = best
         .min_by_key(|breaker| *breaker as u8)
         .unwrap_or_default();
-    let rates = state.nodes.iter().filter_map(|node| node.view);
-    let (sum, nodes) = rates.fold((0.0, 0), |(sum, nodes), view| {
-        (sum + view.error_rate, nodes + 1)
-    });
-    reading.error_rate = if nodes == 0 {
-        0.0
-    } else {
-        sum / f64::from(nodes)
-    };
+    let (failed, calls) = state
+        .nodes
+        .iter()
+        .fold((0.0, 0.0), |(failed, calls), node| {
+            let total = f64::from(u32::try_from(node.calls.total()).unwrap_or(u32::MAX));
+            (failed + total * node.calls.failure_rate(), calls + total)
+        });
+    if calls > 0.0 {
+        reading.error_rate = failed / calls;
+    }
     reading
 }

@@ -1,35 +1,80 @@
-//! A future that has until a point in time.
+//! A future that has until a point in time, and one that is seldom needed.
 
-use std::future::poll_fn;
-use std::pin::pin;
-use std::task::Poll;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Instant;
 
+use pin_project_lite::pin_project;
 use pool_core::runtime::Timer;
 
 /// The time ran out first.
 pub(crate) struct Late;
 
-/// Runs `future` until `deadline`; the timer is only made when the future has to wait.
-pub(crate) async fn within<T: Timer, F: Future>(
+pin_project! {
+    /// See [`within`]. Written by hand: as an `async fn` it would hold its future twice.
+    pub(crate) struct Within<'a, T: Timer, F> {
+        timer: &'a T,
+        deadline: Option<Instant>,
+        #[pin]
+        future: F,
+        #[pin]
+        sleep: Option<T::Sleep>,
+    }
+}
+
+/// Runs `future` until `deadline`, if there is one; the timer is only made when the future has to
+/// wait.
+pub(crate) fn within<T: Timer, F: Future>(
     timer: &T,
     deadline: Option<Instant>,
     future: F,
-) -> Result<F::Output, Late> {
-    let Some(deadline) = deadline else {
-        return Ok(future.await);
-    };
-    let mut future = pin!(future);
-    let mut sleep = pin!(None::<T::Sleep>);
-    poll_fn(|cx| {
-        if let Poll::Ready(output) = future.as_mut().poll(cx) {
+) -> Within<'_, T, F> {
+    Within {
+        timer,
+        deadline,
+        future,
+        sleep: None,
+    }
+}
+
+impl<T: Timer, F: Future> Future for Within<'_, T, F> {
+    type Output = Result<F::Output, Late>;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        if let Poll::Ready(output) = this.future.poll(cx) {
             return Poll::Ready(Ok(output));
         }
-        if sleep.is_none() {
-            sleep.set(Some(timer.sleep_until(deadline)));
+        if let Some(deadline) = this.deadline.take() {
+            this.sleep.set(Some(this.timer.sleep_until(deadline)));
         }
-        let sleep = sleep.as_mut().as_pin_mut().expect("it was just made");
-        sleep.poll(cx).map(|()| Err(Late))
-    })
-    .await
+        match this.sleep.as_pin_mut() {
+            Some(sleep) => sleep.poll(cx).map(|()| Err(Late)),
+            None => Poll::Pending,
+        }
+    }
+}
+
+pin_project! {
+    /// See [`seldom`].
+    pub(crate) struct Seldom<F> {
+        #[pin]
+        future: F,
+    }
+}
+
+/// A future whose code is kept out of that around it.
+pub(crate) fn seldom<F: Future>(future: F) -> Seldom<F> {
+    Seldom { future }
+}
+
+impl<F: Future> Future for Seldom<F> {
+    type Output = F::Output;
+
+    #[cold]
+    #[inline(never)]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        self.project().future.poll(cx)
+    }
 }

@@ -91,7 +91,7 @@ async fn an_outage_is_met_by_one_schedule_and_its_callers_know_within_10_ms() {
         } else {
             Step::FailAfter(ms(1))
         };
-        let (length, most) = if round % 3 == 0 { (10, 60) } else { (2, 24) };
+        let (length, most) = if round % 4 == 0 { (10, 60) } else { (2, 24) };
         let outage = outage(Duration::from_secs(length), failing).await;
         assert!(outage.connects <= most, "{length} s: {outage:?}");
         assert!(outage.slowest_refusal <= ms(10), "{outage:?}");
