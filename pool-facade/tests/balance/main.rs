@@ -65,7 +65,7 @@ impl Rig {
     }
 
     /// Calls at a node, one after another, with this outcome and this duration.
-    fn call(&mut self, id: NodeId, count: usize, outcome: Outcome, took: Duration) {
+    fn call(&self, id: NodeId, count: usize, outcome: Outcome, took: Duration) {
         for _ in 0..count {
             let flight = self.balancer.board().start(id).expect("the node is there");
             flight.settle(outcome, Some(took));

@@ -220,7 +220,7 @@ impl Model {
         }
     }
 
-    fn check(&mut self) {
+    fn check(&self) {
         let now = self.rig.now;
         for (id, known) in &self.nodes {
             let view = self.rig.balancer.view(*id, now).expect("a node");
