@@ -10,9 +10,10 @@ use crate::chaos::Chaos;
 use crate::model::Checker;
 use crate::python;
 use crate::shell::Shell;
+use crate::sim::Sim;
 use crate::soak::Soak;
 use crate::workspace::Workspace;
-use crate::{audit, bench, chaos, examples, fuzz, ops, plots, sanitize, soak, test, tidy};
+use crate::{audit, bench, chaos, examples, fuzz, ops, plots, sanitize, sim, soak, test, tidy};
 
 /// Runs every step and stops at the first that fails.
 #[expect(clippy::disallowed_methods, reason = "tells how long each step took")]
@@ -138,6 +139,10 @@ fn fuzz(shell: &Shell) -> Result<()> {
     fuzz::run(shell, &fuzz::SMOKE)
 }
 
+fn sim(shell: &Shell) -> Result<()> {
+    sim::run(shell, &Sim::default())
+}
+
 fn chaos(shell: &Shell) -> Result<()> {
     chaos::run(shell, &Chaos::default())
 }
@@ -148,7 +153,7 @@ fn soak(shell: &Shell) -> Result<()> {
 
 type Step = fn(&Shell) -> Result<()>;
 
-const STEPS: [(&str, Step); 20] = [
+const STEPS: [(&str, Step); 21] = [
     ("test", test::run),
     ("examples", examples::run),
     ("fmt", fmt),
@@ -165,6 +170,7 @@ const STEPS: [(&str, Step); 20] = [
     ("shuttle", shuttle),
     ("sanitize", sanitize),
     ("fuzz", fuzz),
+    ("sim", sim),
     ("chaos", chaos),
     ("soak", soak),
     ("bench --check", bench::check),

@@ -16,6 +16,7 @@ mod python;
 mod sanitize;
 mod services;
 mod shell;
+mod sim;
 mod soak;
 mod system;
 mod test;
@@ -31,6 +32,7 @@ use crate::chaos::Chaos;
 use crate::model::Checker;
 use crate::services::Action;
 use crate::shell::Shell;
+use crate::sim::Sim;
 use crate::soak::Soak;
 
 /// The jobs of CI and of a working day.
@@ -53,6 +55,8 @@ enum Job {
     Examples,
     /// Run what CI runs
     Ci,
+    /// Play random histories of the assembled pool in virtual time
+    Sim(Sim),
     /// Put the contract through its faults on real PostgreSQL servers
     Chaos(Chaos),
     /// Put the pool under load and random faults for minutes
@@ -142,6 +146,7 @@ fn main() -> ExitCode {
         Job::Test => test::run(&shell),
         Job::Examples => examples::run(&shell),
         Job::Ci => ci::run(),
+        Job::Sim(options) => sim::run(&shell, options),
         Job::Chaos(options) => chaos::run(&shell, options),
         Job::Soak(options) => soak::run(&shell, options),
         Job::Services { action } => services::run(&shell, *action),
