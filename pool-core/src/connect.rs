@@ -153,6 +153,8 @@ impl<M: Manager, R: Runtime> Core<M, R> {
             })
             .flatten();
         let cell = self.slots.slot(slot.id());
+        self.idle.prefer(slot.id(), true);
+        cell.occupant.store(id, Relaxed);
         cell.retire_ns.store(retire_ns, Relaxed);
         cell.used_ns.store(now_ns, Relaxed);
         cell.checked_ns.store(now_ns, Relaxed);
@@ -180,6 +182,21 @@ impl<M: Manager, R: Runtime> Core<M, R> {
 }
 
 impl<M: Manager, R: Runtime> Ticket<M, R> {
+    /// Looks at a connection that was just opened.
+    fn receive(self, mut connection: M::Connection, context: ConnectContext) {
+        let core = self.core.clone();
+        let peek = || core.manager.has_broken(&mut connection);
+        let broken = core.events.guard("Manager::has_broken", peek);
+        if broken.unwrap_or(true) {
+            // A server that lets everybody in and throws them out again is not to be asked as
+            // fast as it answers.
+            core.events.guard("Connection::drop", || drop(connection));
+            self.fail(ErrorClass::Broken, None);
+        } else {
+            self.succeed(connection, context);
+        }
+    }
+
     fn succeed(mut self, connection: M::Connection, context: ConnectContext) {
         let core = self.core.clone();
         self.tell_gate(Ok(()));
@@ -297,18 +314,7 @@ async fn connect<M: Manager, R: Runtime>(ticket: Ticket<M, R>) {
             .unwrap_or(Outcome::TimedOut)
     };
     match outcome {
-        Outcome::Connected(mut connection) => {
-            let peek = || core.manager.has_broken(&mut connection);
-            let broken = core.events.guard("Manager::has_broken", peek);
-            if broken.unwrap_or(true) {
-                // A server that lets everybody in and throws them out again is not to be asked as
-                // fast as it answers.
-                core.events.guard("Connection::drop", || drop(connection));
-                ticket.fail(ErrorClass::Broken, None);
-            } else {
-                ticket.succeed(connection, context);
-            }
-        }
+        Outcome::Connected(connection) => ticket.receive(connection, context),
         Outcome::Failed(error) => {
             let classify = || core.manager.classify(&error);
             let class = core.events.guard("Manager::classify", classify);

@@ -116,6 +116,8 @@ pub(crate) trait Belonging: Clone {
 pub(crate) struct Slot<C, H> {
     cell: Cell<Box<Entry<C, H>>>,
     phase: AtomicU8,
+    /// The identity of the connection, of the last one if it is vacant.
+    pub(crate) occupant: AtomicU64,
     /// Leases given without waiting, over all occupants.
     pub(crate) direct: AtomicU64,
     /// Coarse time of the last return; all times here count from the pool's epoch.
@@ -147,6 +149,7 @@ impl<C, H> Slot<C, H> {
         Self {
             cell: Cell::new(),
             phase: AtomicU8::new(Phase::Vacant as u8),
+            occupant: AtomicU64::new(0),
             direct: AtomicU64::new(0),
             used_ns: AtomicU64::new(0),
             checked_ns: AtomicU64::new(0),

@@ -156,7 +156,11 @@ async fn invariant_6_every_stage_the_pool_starts_has_a_deadline() {
     let asked = Instant::now();
     assert_eq!(pool.dedicated().await.unwrap_err(), None);
     assert_eq!(asked.elapsed(), limit);
-    assert_eq!(script.live(), pool.state().size, "none is left of what hung");
+    assert_eq!(
+        script.live(),
+        pool.state().size,
+        "none is left of what hung"
+    );
     pool.audit_quiescent().unwrap();
 }
 

@@ -34,17 +34,26 @@ pub(crate) struct IdleSet {
     /// The lanes' number is two to this power.
     spread: u32,
     /// The further words, row by row: row `r` of lane `l` is number `(r - 1) * lanes + l`.
-    more: [OnceLock<Box<[AtomicU64]>>; CHUNKS],
+    more: [OnceLock<Box<[Word]>>; CHUNKS],
     rows: AtomicUsize,
+    /// Some slot is not preferred.
+    choosy: AtomicBool,
     /// Whether WAITING is raised; written under the ledger's lock.
     waiting: AtomicBool,
     closed: AtomicBool,
 }
 
 struct Lane {
-    word: AtomicU64,
+    word: Word,
     /// The row in which something was idle last: where to look first.
     hint: AtomicU32,
+}
+
+/// The idle slots among 62, with the flags; and which of them are to be taken first.
+struct Word {
+    idle: AtomicU64,
+    /// The bits of slots that are not preferred. Says nothing about slots that are not idle.
+    last: AtomicU64,
 }
 
 /// Where a slot's bit is.
@@ -69,13 +78,14 @@ impl IdleSet {
             lanes: (0..1 << spread)
                 .map(|_| {
                     CachePadded::new(Lane {
-                        word: AtomicU64::new(0),
+                        word: Word::new(),
                         hint: AtomicU32::new(0),
                     })
                 })
                 .collect(),
             more: [const { OnceLock::new() }; CHUNKS],
             rows: AtomicUsize::new(1),
+            choosy: AtomicBool::new(false),
             waiting: AtomicBool::new(false),
             closed: AtomicBool::new(false),
         };
@@ -95,29 +105,28 @@ impl IdleSet {
                     0
                 };
             let (chunk, _) = place((row - 1) * self.lanes.len());
-            self.more[chunk]
-                .get_or_init(|| (0..FIRST << chunk).map(|_| AtomicU64::new(0)).collect());
+            self.more[chunk].get_or_init(|| (0..FIRST << chunk).map(|_| Word::new()).collect());
             for lane in 0..self.lanes.len() {
                 let (chunk, _) = place((row - 1) * self.lanes.len() + lane);
-                self.more[chunk]
-                    .get_or_init(|| (0..FIRST << chunk).map(|_| AtomicU64::new(0)).collect());
-                self.word(row, lane).fetch_or(flags, AcqRel);
+                self.more[chunk].get_or_init(|| (0..FIRST << chunk).map(|_| Word::new()).collect());
+                self.word(row, lane).idle.fetch_or(flags, AcqRel);
             }
         }
         self.rows.store(rows.max(before), Release);
     }
 
-    /// Takes a warm idle slot, unless others wait.
+    /// Takes a warm idle slot, a preferred one if there is, unless others wait.
     #[inline]
     pub(crate) fn pop(&self) -> Option<OwnedSlot> {
         let own = own_lane() & (self.lanes.len() - 1);
         let lane = &self.lanes[own];
         if lane.hint.load(Relaxed) == 0 {
-            if let Some(bit) = take(&lane.word, FLAGS) {
+            let preferred = !lane.word.last.load(Relaxed);
+            if let Some(bit) = take(&lane.word, FLAGS, preferred) {
                 return Some(self.owned(0, own, bit));
             }
         }
-        if lane.word.load(Relaxed) & FLAGS != 0 {
+        if lane.word.idle.load(Relaxed) & FLAGS != 0 {
             // So it is with every word, or will be at once.
             return None;
         }
@@ -127,6 +136,10 @@ impl IdleSet {
     /// Looks in every word, beginning with those of the lane `own`.
     #[cold]
     fn search(&self, own: usize) -> Option<OwnedSlot> {
+        let preferred = self.pop_preferred(FLAGS);
+        if preferred.is_some() {
+            return preferred;
+        }
         let mask = self.lanes.len() - 1;
         let rows = self.rows.load(Acquire);
         for turn in 0..=mask {
@@ -134,7 +147,7 @@ impl IdleSet {
             let first = self.lanes[lane].hint.load(Relaxed) as usize;
             for turn in 0..rows {
                 let row = (first + turn) % rows;
-                if let Some(bit) = take(self.word(row, lane), FLAGS) {
+                if let Some(bit) = take(self.word(row, lane), FLAGS, u64::MAX) {
                     self.hint(row, lane);
                     return Some(self.owned(row, lane, bit));
                 }
@@ -155,6 +168,7 @@ impl IdleSet {
         } else {
             self.further(row as usize, lane as usize)
         };
+        let word = &word.idle;
         let mut seen = word.load(Relaxed);
         loop {
             debug_assert!(seen & bit == 0, "a slot becomes idle once");
@@ -170,17 +184,22 @@ impl IdleSet {
 
     /// Takes an idle slot if there is one, else raises WAITING. Under the ledger's lock.
     pub(crate) fn pop_or_wait(&self) -> Option<OwnedSlot> {
+        let preferred = self.pop_preferred(0);
+        if preferred.is_some() {
+            return preferred;
+        }
         self.waiting.store(true, Relaxed);
         self.words().find_map(|(row, lane)| {
             let word = self.word(row, lane);
             loop {
-                if let Some(bit) = take(word, 0) {
+                if let Some(bit) = take(word, 0, u64::MAX) {
                     return Some(self.owned(row, lane, bit));
                 }
                 // Only while the word is still without a bit.
-                let seen = word.load(Relaxed);
+                let seen = word.idle.load(Relaxed);
                 if seen & !FLAGS == 0
                     && word
+                        .idle
                         .compare_exchange(seen, seen | WAITING, AcqRel, Relaxed)
                         .is_ok()
                 {
@@ -197,14 +216,29 @@ impl IdleSet {
             "nothing becomes idle after the pool is closed"
         );
         let (row, lane, bit) = self.place(slot.id());
-        let before = self.word(row, lane).fetch_or(bit, Release);
+        let before = self.word(row, lane).idle.fetch_or(bit, Release);
         debug_assert!(before & bit == 0, "a slot becomes idle once");
     }
 
     /// Takes an idle slot although others wait. Under the ledger's lock.
     pub(crate) fn pop_flagged(&self) -> Option<OwnedSlot> {
+        self.pop_preferred(0).or_else(|| {
+            self.words().find_map(|(row, lane)| {
+                let bit = take(self.word(row, lane), 0, u64::MAX)?;
+                Some(self.owned(row, lane, bit))
+            })
+        })
+    }
+
+    /// Takes a preferred idle slot from wherever it is, if not all are.
+    fn pop_preferred(&self, unless: u64) -> Option<OwnedSlot> {
+        if !self.choosy.load(Relaxed) {
+            return None;
+        }
         self.words().find_map(|(row, lane)| {
-            take(self.word(row, lane), 0).map(|bit| self.owned(row, lane, bit))
+            let word = self.word(row, lane);
+            let bit = take(word, unless, !word.last.load(Relaxed))?;
+            Some(self.owned(row, lane, bit))
         })
     }
 
@@ -217,9 +251,9 @@ impl IdleSet {
         for (row, lane) in self.words() {
             let word = self.word(row, lane);
             if waiting {
-                word.fetch_or(WAITING, AcqRel);
+                word.idle.fetch_or(WAITING, AcqRel);
             } else {
-                word.fetch_and(!WAITING, AcqRel);
+                word.idle.fetch_and(!WAITING, AcqRel);
             }
         }
     }
@@ -228,7 +262,7 @@ impl IdleSet {
     pub(crate) fn close(&self) {
         self.closed.store(true, Release);
         for (row, lane) in self.words() {
-            self.word(row, lane).fetch_or(CLOSED, AcqRel);
+            self.word(row, lane).idle.fetch_or(CLOSED, AcqRel);
         }
     }
 
@@ -239,15 +273,29 @@ impl IdleSet {
     /// Takes this slot out if it is idle.
     pub(crate) fn claim(&self, slot: SlotId) -> Option<OwnedSlot> {
         let (row, lane, bit) = self.place(slot);
-        let before = self.word(row, lane).fetch_and(!bit, AcqRel);
+        let before = self.word(row, lane).idle.fetch_and(!bit, AcqRel);
         (before & bit != 0).then_some(OwnedSlot(slot))
+    }
+
+    /// Says whether a slot is to be taken before those that are not preferred.
+    pub(crate) fn prefer(&self, slot: SlotId, preferred: bool) {
+        let (row, lane, bit) = self.place(slot);
+        let last = &self.word(row, lane).last;
+        if preferred {
+            if last.load(Relaxed) & bit != 0 {
+                last.fetch_and(!bit, Relaxed);
+            }
+        } else {
+            last.fetch_or(bit, Relaxed);
+            self.choosy.store(true, Relaxed);
+        }
     }
 
     /// The idle slots at the time, coldest first.
     pub(crate) fn snapshot(&self) -> Vec<SlotId> {
         let mut slots = Vec::new();
         for (row, lane) in self.words() {
-            let mut bits = self.word(row, lane).load(Relaxed) & !FLAGS;
+            let mut bits = self.word(row, lane).idle.load(Relaxed) & !FLAGS;
             while bits != 0 {
                 slots.push(self.slot(row, lane, bits & bits.wrapping_neg()));
                 bits &= bits - 1;
@@ -260,7 +308,7 @@ impl IdleSet {
     pub(crate) fn len(&self) -> usize {
         let words = self
             .words()
-            .map(|(row, lane)| self.word(row, lane).load(Relaxed) & !FLAGS);
+            .map(|(row, lane)| self.word(row, lane).idle.load(Relaxed) & !FLAGS);
         words.map(|bits| bits.count_ones() as usize).sum()
     }
 
@@ -270,7 +318,7 @@ impl IdleSet {
     }
 
     #[inline]
-    fn word(&self, row: usize, lane: usize) -> &AtomicU64 {
+    fn word(&self, row: usize, lane: usize) -> &Word {
         if row == 0 {
             &self.lanes[lane].word
         } else {
@@ -279,7 +327,7 @@ impl IdleSet {
     }
 
     #[cold]
-    fn further(&self, row: usize, lane: usize) -> &AtomicU64 {
+    fn further(&self, row: usize, lane: usize) -> &Word {
         let (chunk, index) = place((row - 1) * self.lanes.len() + lane);
         &self.more[chunk]
             .get()
@@ -335,12 +383,21 @@ impl std::fmt::Debug for IdleSet {
     }
 }
 
-/// Clears the lowest bit of a word in which none of the flags `unless` is up.
+impl Word {
+    fn new() -> Self {
+        Self {
+            idle: AtomicU64::new(0),
+            last: AtomicU64::new(0),
+        }
+    }
+}
+
+/// Clears the lowest bit among `among` of a word in which none of the flags `unless` is up.
 #[inline]
-fn take(word: &AtomicU64, unless: u64) -> Option<u64> {
+fn take(Word { idle: word, .. }: &Word, unless: u64, among: u64) -> Option<u64> {
     let mut seen = word.load(Relaxed);
     loop {
-        let bits = seen & !FLAGS;
+        let bits = seen & among & !FLAGS;
         if bits == 0 || seen & unless != 0 {
             return None;
         }
@@ -400,6 +457,7 @@ mod tests {
     #[derive(Default)]
     struct Model {
         idle: std::collections::BTreeSet<SlotId>,
+        last: std::collections::BTreeSet<SlotId>,
         waiting: bool,
         closed: bool,
     }
@@ -413,6 +471,7 @@ mod tests {
         PopFlagged,
         SetWaiting(bool),
         Claim(u32),
+        Prefer(u32, bool),
         Grow(usize),
         Close,
     }
@@ -426,9 +485,33 @@ mod tests {
             2 => Just(Op::PopFlagged),
             2 => any::<bool>().prop_map(Op::SetWaiting),
             2 => (0..300u32).prop_map(Op::Claim),
+            2 => (0..300u32, any::<bool>()).prop_map(|(slot, yes)| Op::Prefer(slot, yes)),
             1 => (1..2000usize).prop_map(Op::Grow),
             1 => Just(Op::Close),
         ]
+    }
+
+    impl Model {
+        /// Does what moves no slot, to both.
+        fn change(&mut self, set: &IdleSet, op: Op, room: usize) {
+            match op {
+                Op::SetWaiting(waiting) => {
+                    set.set_waiting(waiting);
+                    self.waiting = waiting;
+                }
+                Op::Prefer(slot, preferred) => {
+                    let slot = SlotId(slot % u32::try_from(room).unwrap());
+                    set.prefer(slot, preferred);
+                    self.last.remove(&slot);
+                    self.last.extend((!preferred).then_some(slot));
+                }
+                Op::Close => {
+                    set.close();
+                    self.closed = true;
+                }
+                _ => unreachable!("it moves a slot"),
+            }
+        }
     }
 
     fn same(set: &IdleSet, model: &Model) -> Result<(), TestCaseError> {
@@ -480,11 +563,6 @@ mod tests {
                         set.push_flagged(slot);
                         None
                     }
-                    Op::SetWaiting(waiting) => {
-                        set.set_waiting(waiting);
-                        model.waiting = waiting;
-                        None
-                    }
                     Op::Claim(slot) => {
                         let slot = SlotId(slot % u32::try_from(room).unwrap());
                         let before = owned.len();
@@ -498,14 +576,16 @@ mod tests {
                         room = room.max(slots);
                         None
                     }
-                    Op::Close => {
-                        set.close();
-                        model.closed = true;
+                    op => {
+                        model.change(&set, op, room);
                         None
                     }
                 };
                 if let Some((slot, refused)) = popped {
                     prop_assert_eq!(slot.is_none(), refused || model.idle.is_empty());
+                    let better = model.idle.difference(&model.last).next().is_some();
+                    let worse = slot.as_ref().is_some_and(|it| model.last.contains(&it.id()));
+                    prop_assert!(!(better && worse), "{slot:?} came before a preferred one");
                     let was_idle = slot.as_ref().is_none_or(|it| model.idle.remove(&it.id()));
                     prop_assert!(was_idle, "{slot:?} was not idle");
                     owned.extend(slot);
