@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use super::board::{Counts, Price};
-use super::evidence::{Evidence, Usual};
+use super::evidence::{Evidence, SLOW, Usual};
 use super::node::{Node, NodeId};
 use super::policy::Policy;
 use super::{NodeView, Standing};
@@ -257,8 +257,7 @@ const FAILING: f64 = 0.2;
 const RECOVERED: f64 = 0.15;
 /// The least share of failures of a node that is down.
 const DOWN_ERROR: f64 = 0.5;
-/// Slow above this multiple of the usual latency, and not any more below that one.
-const SLOW: f64 = 3.0;
+/// Not slow any more below this multiple of the usual latency.
 const FAST_AGAIN: f64 = 1.5;
 /// How long a call that succeeded outranks a health check that says otherwise.
 const PROOF: Duration = Duration::from_secs(2);
