@@ -142,8 +142,6 @@ pub(crate) struct Link {
     midway: bool,
     /// An error has said that it must not be lent again.
     condemned: bool,
-    /// There was an exchange on it.
-    used: bool,
 }
 
 impl Link {
@@ -189,7 +187,7 @@ impl Link {
             self.condemned = true;
             return Err(ScriptedError::new(ErrorClass::Broken));
         }
-        (self.midway, self.used) = (true, true);
+        self.midway = true;
         let exchanges = *server.exchanges.lock().expect("nobody panics with it");
         match exchanges {
             Exchanges::Well => pause(takes).await,
@@ -242,7 +240,6 @@ impl Manager for Sim {
             held: false,
             midway: false,
             condemned: false,
-            used: false,
         })
     }
 
@@ -268,8 +265,7 @@ impl Manager for Sim {
 
     fn has_broken(&self, link: &mut Link) -> bool {
         let noticed = *self.server.noticed.lock().expect("nobody panics with it");
-        let scripted = link.used && self.scripted.has_broken(&mut link.inner);
-        scripted || (noticed && self.server.is_dead(link))
+        (noticed && self.server.is_dead(link)) || self.scripted.has_broken(&mut link.inner)
     }
 
     fn reset_at(&self) -> ResetAt {
