@@ -6,7 +6,7 @@ use std::time::Instant;
 use backoff::{Admission, Hint, Session, SplitMix64, Stop};
 use breaker::Rejected;
 use pool_core::runtime::Runtime;
-use pool_core::{ErrorKind, GetOptions, Manager, Pooled};
+use pool_core::{ErrorKind, GetOptions, Manager, Pooled, Stage};
 
 use crate::balance::{Access, Board, Flight, NodeSet, Outcome, Request};
 use crate::error::{Cause, Report};
@@ -160,20 +160,24 @@ impl<'a, M: Manager, R: Runtime> Call<'a, M, R> {
         );
         if elsewhere {
             // The time of the acquire is one for all nodes; it began with the first.
-            let began = self.shared.runtime.now() - error.waited();
+            let now = self.shared.runtime.now();
+            let began = now.checked_sub(error.waited()).unwrap_or(now);
             let own = self.shared.control.config().pool.acquire_timeout;
             if let Some(deadline) = self.acquire.deadline_from(began, own) {
                 self.acquire = std::mem::take(&mut self.acquire).no_later_than(deadline);
             }
         }
-        self.refuse(node, RefusalCause::Acquire(error));
-        if !elsewhere {
-            return Err(self.refused());
-        }
-        if let Some(flight) = flight {
+        // Full is not bad; silent is.
+        let silent = matches!(error.stage(), Some(stage) if stage != Stage::Wait);
+        if let Some(flight) = flight.filter(|_| elsewhere || silent) {
             flight.settle(Outcome::Failure, None);
         }
-        Ok(())
+        self.refuse(node, RefusalCause::Acquire(error));
+        if elsewhere {
+            Ok(())
+        } else {
+            Err(self.refused())
+        }
     }
 
     /// The best node that has not refused, if any.

@@ -333,3 +333,34 @@ async fn the_time_of_an_acquire_is_one_for_all_nodes() {
         started.elapsed()
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_node_whose_connects_hang_is_left_by_callers_in_a_hurry() {
+    let (scripts, pool) = pool_of::<2>(|builder| builder);
+    scripts[0].connect.otherwise(Step::Hang);
+    let mut failed = 0;
+    for _ in 0..100 {
+        let options = CallOptions::new().timeout(ms(50));
+        failed += u32::from(pool.run_with(options, async |_| Ok(())).await.is_err());
+        pass(ms(10)).await;
+    }
+    assert!(failed <= 10, "{failed} of 100 calls failed");
+    assert_eq!(standing(&pool, "a"), Standing::Failing);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_own_zone_comes_first() {
+    let (own, other) = (Script::new(), Script::new());
+    let pool = Pool::builder()
+        .zone("here")
+        .endpoint(Endpoint::new("own", own.manager()).zone("here"))
+        .endpoint(Endpoint::new("other", other.manager()).zone("there"))
+        .build()
+        .unwrap();
+    let nodes = calls(&pool, 100, &CallOptions::new()).await;
+    assert!(nodes["own"] >= 95, "{nodes:?}");
+    own.connect.otherwise(Step::Fail(ErrorClass::Transient));
+    pool.clear();
+    let nodes = calls(&pool, 100, &CallOptions::new()).await;
+    assert_eq!(nodes.keys().collect::<Vec<_>>(), ["other"]);
+}
