@@ -14,12 +14,15 @@
 //!
 //! 1. *The cell has one user at a time.* It is written by [`give`], which uses up the entry, and
 //!    read by [`Slot::take`], which uses up the [`OwnedSlot`]. Both are the slot's owner, and there
-//!    is one. A pool takes only slots of its own: numbers do not leave it.
+//!    is one. A pool takes only slots of its own: numbers do not leave it, and the home of an
+//!    entry, made with it and never changed, names the slot and the bit for which it was made.
 //! 2. *What one owner did is seen by the next.* Ownership passes by the bit, set with release and
 //!    cleared with acquire ordering in the same word, or by the ledger's mutex.
 //! 3. *The pool outlives the call.* The entry holds the pool and its slot by `Arc`, and stays in
 //!    the cell until somebody takes it, which nobody can before [`IdleSet::push`] has set the bit.
 //!    After that nothing of either is touched: setting the bit is the last thing that `push` does.
+//!    (Its reference to the set may dangle from there to its end, unused, as that to the count may
+//!    in the last decrement of an `Arc`.)
 //!    When it does not set the bit, the slot is still the caller's, and the entry still in it.
 //! 4. *Entries never die in their cell while the pool lives*: each holds the pool alive, so the
 //!    slots are freed only when all cells are empty.
@@ -101,7 +104,7 @@ pub(crate) struct Entry<C, H> {
 #[derive(Debug)]
 pub(crate) struct Fixed<T>(T);
 
-/// Where an entry belongs.
+/// Where an entry belongs. Must tell the truth: see the module's safety section.
 pub(crate) trait Belonging: Clone {
     type Connection;
     type Pool;
