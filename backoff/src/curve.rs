@@ -161,3 +161,79 @@ const FIBONACCI: [u64; 93] = {
     }
     numbers
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mantissa(wide: Wide) -> u128 {
+        (u128::from(wide.high) << 64) | u128::from(wide.low)
+    }
+
+    /// By long division, one bit after the other, from the first that is set.
+    fn divide(numerator: u32, denominator: u32) -> u128 {
+        let mut rest = u64::from(numerator);
+        let divisor = u64::from(denominator);
+        let (mut quotient, mut bits) = (u128::from(rest / divisor), 0);
+        rest %= divisor;
+        while quotient >> 127 == 0 && bits < 200 {
+            rest *= 2;
+            quotient = quotient << 1 | u128::from(rest / divisor);
+            rest %= divisor;
+            bits += 1;
+        }
+        quotient
+    }
+
+    #[test]
+    fn a_ratio_keeps_128_bits() {
+        let max = u32::MAX;
+        for (numerator, denominator) in [
+            (4, 3),
+            (10, 7),
+            (max, max - 1),
+            (max, max - 4),
+            (max, 3),
+            (max - 1, 1 << 31),
+            (7, 1),
+            (max, 1),
+        ] {
+            let wide = Wide::from_ratio(Ratio::new(numerator, denominator));
+            let exact = divide(numerator, denominator);
+            assert_eq!(mantissa(wide), exact, "{numerator}/{denominator}");
+        }
+    }
+
+    /// The upper half of the product, by digits of 32 bits.
+    fn multiply(a: u128, b: u128) -> u128 {
+        let digits = |n: u128| [0, 1, 2, 3].map(|i| u128::from((n >> (32 * i)) as u32));
+        let mut product = [0_u128; 9];
+        for (i, a) in digits(a).into_iter().enumerate() {
+            for (j, b) in digits(b).into_iter().enumerate() {
+                product[i + j] += a * b;
+            }
+        }
+        for i in 0..8 {
+            product[i + 1] += product[i] >> 32;
+            product[i] &= u128::from(u32::MAX);
+        }
+        (4..8).rev().fold(0, |upper, i| upper << 32 | product[i])
+    }
+
+    #[test]
+    fn a_product_is_cut_off_after_the_last_of_its_bits_alone() {
+        let mut state = 1_u64;
+        let mut next = || {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            u128::from(state >> 32) << 96 | u128::from(state) << 32 | u128::MAX >> 96
+        };
+        for _ in 0..1000 {
+            let (a, b) = (next() | 1 << 127, next() | 1 << 127);
+            let exact = multiply(a, b);
+            let product = Wide::new(a, 0).times(Wide::new(b, 0));
+            assert_eq!(mantissa(product), exact << exact.leading_zeros(), "{a} {b}");
+        }
+    }
+}
