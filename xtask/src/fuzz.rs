@@ -41,12 +41,7 @@ pub(crate) fn run(shell: &Shell, options: &Options) -> Result<()> {
     let targets = targets(&workspace.root, options.target.as_deref())?;
     let build = workspace.target.join("fuzz");
     let mut cargo = sanitize::cargo(shell, "build", COVERAGE)?;
-    cargo.args([
-        "--manifest-path",
-        "fuzz/Cargo.toml",
-        "--locked",
-        "--release",
-    ]);
+    cargo.args(["--manifest-path", "fuzz/Cargo.toml", "--release"]);
     for target in &targets {
         cargo.args(["--bin", target]);
     }

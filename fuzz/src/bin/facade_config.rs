@@ -1,5 +1,6 @@
-//! Any document, URL and environment are refused by name or give a configuration that keeps the
-//! rules and reads back from its own text.
+//! Any document, URL and environment are refused by name or keep the rules.
+//!
+//! What is accepted reads back from its own text.
 //!
 //! Input: lines. The first is a URL, those with `=` up to an empty one are variables, and what
 //! follows is a document.

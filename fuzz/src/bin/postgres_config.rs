@@ -1,5 +1,4 @@
-//! Any text is refused by name or gives a configuration that keeps the rules; a password is never
-//! shown.
+//! Any text is refused by name or keeps the rules, and a password is never shown.
 //!
 //! Input: lines. The first two surround the password in the URL, the third is the rest of the URL,
 //! and what follows is a document, into which the password is put.

@@ -1,5 +1,6 @@
-//! What is read from the bytes of a connection does not depend on how they are cut, and agrees with
-//! a naive reading of all of them.
+//! What the bytes of a connection say does not depend on how they are cut.
+//!
+//! It agrees with a naive reading of all of them.
 #![no_main]
 
 use std::cell::Cell;
