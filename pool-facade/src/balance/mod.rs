@@ -7,11 +7,12 @@
 //! latency x (1 - error rate)^-3 x (calls in flight + 1) / weight
 //! ```
 //!
-//! among those that the request may use. A node that fails fast looks idle and quick; the third
-//! power makes it dear instead, and a failure counts from the moment that it is told, without
-//! waiting for anybody. Beyond three times the usual latency it is its square that counts. [`Balancer`] is the control plane: told of time, probes and roles, it reads
-//! the counters, judges each node and posts prices and candidates. If it is late or gone, the board
-//! works on with what was posted last.
+//! among those that the request may use; beyond three times the usual latency it is the square of
+//! the latency that counts. A node that fails fast looks idle and quick; the third power makes it
+//! dear instead, and a failure counts from the moment that it is told, without waiting for anybody.
+//! [`Balancer`] is the control plane: told of time, probes and roles, it reads the counters, judges
+//! each node and posts prices and candidates. If it is late or gone, the board works on with what
+//! was posted last.
 //!
 //! The invariant: what is posted only prefers. A node is never beyond reach because of its health,
 //! only because of its role or because it was removed.

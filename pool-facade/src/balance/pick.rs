@@ -140,7 +140,7 @@ impl Chance {
 const SCANNED: u32 = 8;
 /// How much dearer the own zone may be than another.
 const PATIENCE: f32 = 2.0;
-/// `0.9^-3k`: the price of `k` failures that no tick has seen. At most some 1800, so that a failing
+/// `0.9^-3k`: the price of `k` failures that no tick has seen. At most some 2000, so that a failing
 /// node is not quite out of reach when no tick comes any more.
 const DEARER: [f32; 25] = {
     let mut table = [1.0; 25];

@@ -1,9 +1,12 @@
 //! One rule each.
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
+use backoff::{Rng as _, SplitMix64};
 use pool_facade::balance::{
-    Access, Balancer, InsertError, Node, NodeSet, Outcome, Policy, ProbeFailed, Role, Standing,
+    Access, Balancer, InsertError, Node, NodeSet, Outcome, Policy, ProbeFailed, Request, Role,
+    Standing,
 };
 
 use super::{Rig, ms};
@@ -331,6 +334,44 @@ fn a_removed_node_takes_no_new_call_and_its_place_waits_for_the_old_ones() {
     rig.tick();
     let view = rig.balancer.view(new, rig.now).expect("a node");
     assert_eq!((view.error_rate, view.in_flight), (0.0, 0));
+}
+
+#[test]
+fn threads_that_call_while_nodes_come_and_go_leave_no_call_behind() {
+    let (mut rig, ids) = Rig::with([Node::new(); 4]);
+    let board = rig.balancer.board().clone();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for thread in 0..3 {
+            let (board, done) = (&board, &done);
+            scope.spawn(move || {
+                let mut random = SplitMix64::from_seed(thread);
+                while !done.load(Relaxed) {
+                    let request = Request::new(Access::Read);
+                    let id = board.pick(&request, random.next_u64());
+                    if let Some(flight) = id.and_then(|id| board.start(id)) {
+                        flight.settle(Outcome::Success, None);
+                    }
+                }
+            });
+        }
+        for round in 0..500 {
+            let id = rig.balancer.nodes().nth(round % 3);
+            rig.balancer.remove(id.expect("a node"), rig.now);
+            rig.tick();
+            while rig.balancer.insert(Node::new(), rig.now).is_err() {
+                std::thread::yield_now();
+            }
+        }
+        done.store(true, Relaxed);
+    });
+    assert_eq!(rig.balancer.nodes().count(), 4);
+    let left = rig
+        .balancer
+        .nodes()
+        .chain(ids)
+        .map(|id| board.in_flight(id));
+    assert_eq!(left.sum::<u32>(), 0);
 }
 
 #[test]
