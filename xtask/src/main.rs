@@ -126,7 +126,7 @@ enum Job {
 
 #[derive(Debug, Args)]
 struct Demo {
-    /// End within 20 seconds
+    /// End within 20 seconds, once the servers have started
     #[arg(long)]
     quick: bool,
     /// What to run on: `embedded` or `postgres`

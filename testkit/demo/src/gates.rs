@@ -108,7 +108,7 @@ fn overload(steady: &Interval, overload: &Interval) -> Gate {
     let lanes = Act::Overload.lanes() * overload.nodes.len();
     let possible = lanes as f64 / work;
     Gate {
-        goal: "overload: at least 95 % of what is possible",
+        goal: "overload, once seen: at least 95 % of what is possible",
         met: overload.rate() >= 0.95 * possible,
         figures: format!("{:.0} of {possible:.0} calls a second", overload.rate()),
     }

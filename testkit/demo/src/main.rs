@@ -13,7 +13,7 @@ use demo::{Embedded, Postgres, Screen, Script, show};
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask demo", bin_name = "cargo xtask demo")]
 struct Options {
-    /// End within 20 seconds
+    /// End within 20 seconds, once the servers have started
     #[arg(long)]
     quick: bool,
     /// What to run on

@@ -91,7 +91,7 @@ impl Script {
     /// As many seconds as tell the story.
     #[must_use]
     pub fn quick() -> Self {
-        Self::of_millis([1000, 2000, 1000, 1800, 1800, 2000, 1200, 400])
+        Self::of_millis([1000, 1700, 800, 1800, 1800, 2000, 1000, 300])
     }
 
     /// Too short to watch, for tests.
@@ -109,10 +109,11 @@ impl Script {
         self.lengths.iter().sum()
     }
 
-    /// How much of an act is over before the gates count: a slow node has to be noticed first.
+    /// How much of an act is over before the gates count: a slow node has to be noticed first, and
+    /// so has what overloaded ones can still do.
     pub(crate) fn notice(&self, act: Act) -> Duration {
         match act {
-            Act::Slow => NOTICE.min(self.length_of(act) / 2),
+            Act::Slow | Act::Overload => NOTICE.min(self.length_of(act) / 2),
             _ => Duration::ZERO,
         }
     }
