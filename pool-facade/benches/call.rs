@@ -4,6 +4,8 @@
 //! baseline; what lies above it is the breaker (a permit and one clock reading), the retry budget,
 //! and, with several nodes, the choice, the counts and one more clock reading.
 
+#![expect(missing_docs, reason = "criterion's macros make public items")]
+
 use std::future::Future;
 use std::hint::black_box;
 use std::pin::pin;

@@ -15,7 +15,74 @@ use crate::node::{Node, Tagged, Vital};
 use crate::plan::Plan;
 use crate::random::{generator, random};
 use crate::shared::Shared;
+use crate::within::seldom;
 use crate::{CallOptions, Error};
+
+/// The attempts of one call. As long as there is nothing to decide there is no [`Call`].
+pub(crate) struct Attempts<'a, M: Manager, R: Runtime, J> {
+    shared: &'a Shared<M, R>,
+    options: &'a CallOptions<J>,
+    call: Option<Call<'a, M, R>>,
+    /// How often the operation was begun.
+    count: u32,
+}
+
+impl<'a, M: Manager, R: Runtime, J> Attempts<'a, M, R, J> {
+    pub(crate) fn new(shared: &'a Shared<M, R>, options: &'a CallOptions<J>) -> Self {
+        Self {
+            shared,
+            options,
+            call: None,
+            count: 0,
+        }
+    }
+
+    pub(crate) fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// Leases a connection for the next attempt.
+    pub(crate) async fn lease<E>(&mut self) -> Result<Leased<'a, M, R>, Error<M::Error, E>> {
+        if self.call.is_none() {
+            if let Some(pooled) = self.shared.lease_plain(self.options) {
+                return Ok((pooled, None));
+            }
+        }
+        seldom(self.call().lease()).await
+    }
+
+    /// The breaker of a node does not admit the call.
+    pub(crate) fn reject(&mut self, node: &Arc<Vital<M>>, rejected: Rejected) {
+        self.call().reject(node, rejected);
+    }
+
+    /// The operation begins; says when it has to end.
+    pub(crate) fn begin(&mut self) -> Option<Instant> {
+        self.count += 1;
+        self.call.as_ref()?.deadline
+    }
+
+    /// The operation has failed at `node`, or has run out of time there. Waits until it may be
+    /// tried again.
+    ///
+    /// # Errors
+    ///
+    /// It may not.
+    pub(crate) async fn after<E>(
+        &mut self,
+        node: &Arc<Vital<M>>,
+        failure: Option<(E, Judgement)>,
+    ) -> Result<(), Error<M::Error, E>> {
+        seldom(self.call().after(node, failure)).await
+    }
+
+    fn call(&mut self) -> &mut Call<'a, M, R> {
+        let new = || Call::new(self.shared, self.options);
+        let call = self.call.get_or_insert_with(new);
+        call.attempts = self.count;
+        call
+    }
+}
 
 /// A call.
 pub(crate) struct Call<'a, M: Manager, R: Runtime> {
@@ -24,9 +91,8 @@ pub(crate) struct Call<'a, M: Manager, R: Runtime> {
     access: Access,
     idempotent: bool,
     max_attempts: Option<u32>,
-    pub(crate) deadline: Option<Instant>,
-    /// How often the operation was begun.
-    pub(crate) attempts: u32,
+    deadline: Option<Instant>,
+    attempts: u32,
     /// Nodes that have refused this call.
     refused: NodeSet,
     /// Where the operation failed last: another node is better.
@@ -204,8 +270,7 @@ impl<'a, M: Manager, R: Runtime> Call<'a, M, R> {
         }
     }
 
-    /// The breaker of a node does not admit the call.
-    pub(crate) fn reject(&mut self, node: &Arc<Vital<M>>, rejected: Rejected) {
+    fn reject(&mut self, node: &Arc<Vital<M>>, rejected: Rejected) {
         let sooner = match &self.refusal {
             Some(Refusal {
                 cause: RefusalCause::Rejected(known),
@@ -231,13 +296,8 @@ impl<'a, M: Manager, R: Runtime> Call<'a, M, R> {
         });
     }
 
-    /// The operation has failed at `node`, or has run out of time there. Waits until it may be
-    /// tried again.
-    ///
-    /// # Errors
-    ///
-    /// It may not.
-    pub(crate) async fn after<E>(
+    /// See [`Attempts::after`].
+    async fn after<E>(
         &mut self,
         node: &Arc<Vital<M>>,
         failure: Option<(E, Judgement)>,

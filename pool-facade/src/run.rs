@@ -5,10 +5,10 @@ use std::panic::Location;
 use pool_core::runtime::Runtime;
 use pool_core::{ErrorClass, Manager, Operation};
 
-use crate::call::Call;
+use crate::call::Attempts;
 use crate::judge::{Judge, Judgement};
 use crate::node::Bound;
-use crate::within::{Late, seldom, within};
+use crate::within::{Late, within};
 use crate::{CallOptions, Error, Pool};
 
 impl<M: Manager, R: Runtime> Pool<M, R> {
@@ -102,41 +102,26 @@ impl<M: Manager, R: Runtime> Pool<M, R> {
         let options = options.at(Location::caller());
         async move {
             let shared = self.shared();
-            // Made when there is something to decide.
-            let mut call = None;
-            let mut attempts = 0;
+            let mut attempts = Attempts::new(shared, &options);
             loop {
-                let plain = match call {
-                    None => shared.lease_plain(&options),
-                    Some(_) => None,
-                };
-                let (mut pooled, flight) = match plain {
-                    Some(pooled) => (pooled, None),
-                    None => {
-                        let call = call.get_or_insert_with(|| Call::new(shared, &options));
-                        seldom(call.lease()).await?
-                    }
-                };
+                let (mut pooled, flight) = attempts.lease().await?;
                 let mut scope = pooled.operation();
                 let Bound {
                     connection, vital, ..
                 } = &mut *scope;
                 let admitted = vital.breaker.admit();
-                let Ok(permit) = admitted.map_err(|rejected| {
-                    let call = call.get_or_insert_with(|| Call::new(shared, &options));
-                    call.reject(vital, rejected);
-                }) else {
+                let Ok(permit) = admitted.map_err(|rejected| attempts.reject(vital, rejected))
+                else {
                     scope.complete();
                     continue;
                 };
-                attempts += 1;
-                let deadline = call.as_ref().and_then(|call| call.deadline);
+                let deadline = attempts.begin();
                 let started = flight.as_ref().map(|_| shared.runtime.now());
                 let failure = match within(&shared.runtime, deadline, operation(connection)).await {
                     Ok(Ok(value)) => {
                         shared.settle(vital, permit, flight, started, None);
                         scope.complete();
-                        shared.on_success(attempts);
+                        shared.on_success(attempts.count());
                         return Ok(value);
                     }
                     Ok(Err(error)) => {
@@ -160,9 +145,7 @@ impl<M: Manager, R: Runtime> Pool<M, R> {
                     drop(scope);
                 }
                 drop(pooled);
-                let call = call.get_or_insert_with(|| Call::new(shared, &options));
-                call.attempts = attempts;
-                call.after(&node, failure).await?;
+                attempts.after(&node, failure).await?;
             }
         }
     }

@@ -129,7 +129,7 @@ pub(crate) struct Retries {
     final_errors: AtomicU64,
 }
 
-/// [`Retries`] at one moment.
+/// What became of calls that failed at first, since the pool was built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct RetryStatistics {
