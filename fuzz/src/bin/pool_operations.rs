@@ -81,7 +81,7 @@ impl Rig {
                 0 => WhenSuspended::Wait,
                 _ => WhenSuspended::Refuse,
             })
-            .max_waiters(usize::from(limits % 8))
+            .max_waiters(usize::from(limits % 8) + 1)
             .max_uses((limits & 8 > 0).then_some(3))
             .connect_rate((limits & 16 > 0).then_some(5))
             .build()
@@ -123,7 +123,7 @@ impl Rig {
                 let changed = self.pool.reconfigure(|config| {
                     config.max_size = pick % 5 + 1;
                     config.min_idle = pick % 2;
-                    config.max_waiters = pick / 2;
+                    config.max_waiters = pick / 2 + 1;
                 });
                 changed.expect("a good configuration");
             }
