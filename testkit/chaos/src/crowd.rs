@@ -44,7 +44,7 @@ pub(crate) struct Tally {
     /// Calls that got no connection.
     pub(crate) unserved: u64,
     /// Of those, the ones that were told what is wrong with the server.
-    pub(crate) told: u64,
+    told: u64,
     /// Calls whose connection failed.
     pub(crate) cut: u64,
     /// Calls that their caller gave up.
@@ -79,6 +79,8 @@ struct Shared {
     next: AtomicU64,
     answered: AtomicU64,
     failed: AtomicU64,
+    unserved: AtomicU64,
+    told: AtomicU64,
 }
 
 impl Crowd {
@@ -97,6 +99,14 @@ impl Crowd {
 
     pub(crate) fn failed(&self) -> u64 {
         self.shared.failed.load(SeqCst)
+    }
+
+    /// Calls that got no connection, and those of them that were told why.
+    pub(crate) fn unserved(&self) -> (u64, u64) {
+        (
+            self.shared.unserved.load(SeqCst),
+            self.shared.told.load(SeqCst),
+        )
     }
 
     /// Waits for the next answer, and says how long that took.
@@ -131,6 +141,8 @@ async fn call_again_and_again(pool: Pool, shared: Arc<Shared>, manners: Manners)
         };
         shared.answered.fetch_add(tally.answered, SeqCst);
         shared.failed.fetch_add(tally.failed(), SeqCst);
+        shared.unserved.fetch_add(tally.unserved, SeqCst);
+        shared.told.fetch_add(tally.told, SeqCst);
         sum.add(tally);
         // Not in step with the others.
         time::pause(manners.think.mul_f64(0.5 + (id % 64) as f64 / 64.0)).await;

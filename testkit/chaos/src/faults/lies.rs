@@ -21,10 +21,6 @@ pub(crate) async fn told(server: Server) -> Result<Vec<Finding>> {
     let pool = Pool::builder()
         .node("honest", honest)
         .node("lying", PgManager::new(lying)?)
-        .configure(|config| {
-            config.health.interval = Some(Duration::from_millis(200));
-            config.health.fast_interval = Duration::from_millis(200);
-        })
         .max_size(8)
         .probe(|_| Box::pin(async { Report::up() }))
         .build()?;

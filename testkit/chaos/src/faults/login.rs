@@ -72,7 +72,7 @@ async fn all_at_once(what: &str, builder: Builder<PgManager>) -> Result<Vec<Find
             "password",
             format!("{what}: {WAITERS} waiters are told at once"),
             format!("{told} after {}", shown(waited)),
-            told == WAITERS && waited < Duration::from_secs(1),
+            told == WAITERS && waited < Duration::from_secs(3),
         ),
         Finding::at_most(
             "password",

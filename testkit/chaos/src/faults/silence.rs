@@ -78,6 +78,9 @@ pub(crate) async fn idle(server: Server) -> Result<Vec<Finding>> {
     let found = || pool.statistics().created >= created + 4 && pool.state().idle == 4;
     let kept = time::until(Duration::from_secs(10), found).await;
     quiet(&pool).await?;
+    // One that nobody has used is not asked within a second of its last sign of life.
+    pool.reconfigure(|config| config.keepalive = None)?;
+    time::pause(Duration::from_millis(1500)).await;
 
     rig.proxy.strand();
     let options = GetOptions::new().check(Check::Always);

@@ -15,7 +15,7 @@ use crate::crowd::answer;
 use crate::finding::Finding;
 use crate::rig::{Rig, fill};
 use crate::server::Server;
-use crate::time::{self, Instant};
+use crate::time::{self, Instant, shown};
 
 /// Replies ten times as late, and then nobody there, at 60 % of the capacity; with the defences of
 /// the complete pool, and without any.
@@ -65,10 +65,10 @@ async fn naive_stays_down(server: &Server) -> Result<Finding> {
         "storm",
         "negative control: without defences it stays collapsed",
         format!(
-            "{:.0} % of its goodput 3 s after the end",
-            100.0 * seen.recovery()
+            "{:.0} % of its goodput from 3 s on",
+            100.0 * seen.share_from(IN_TIME)
         ),
-        seen.recovery() < 0.5,
+        seen.share_from(IN_TIME) < 0.5,
     ))
 }
 
@@ -104,10 +104,13 @@ impl Incident {
             (now.0 - requests, now.1 - attempts)
         };
         rig.proxy.heal().await?;
-        time::pause(RECOVERY).await;
+        let mut after = Vec::new();
+        for _ in 0..LOOKS {
+            after.push(tally.rate(LOOK).await);
+        }
         Ok(Seen {
             before,
-            after: tally.rate(WINDOW).await,
+            after,
             requests,
             attempts,
         })
@@ -116,15 +119,25 @@ impl Incident {
 
 /// What an incident has done.
 struct Seen {
+    /// Answers in a second, before it.
     before: f64,
-    after: f64,
+    /// The same in each quarter of a second after it.
+    after: Vec<f64>,
     requests: u64,
     attempts: u64,
 }
 
 impl Seen {
-    fn recovery(&self) -> f64 {
-        self.after / self.before.max(1.0)
+    /// The share of the former goodput from so many looks after the end on.
+    fn share_from(&self, looks: usize) -> f64 {
+        let rest = &self.after[looks..];
+        rest.iter().sum::<f64>() / rest.len() as f64 / self.before.max(1.0)
+    }
+
+    /// When the goodput was back for good.
+    fn back(&self) -> Option<Duration> {
+        let looks = (0..LOOKS - 4).find(|looks| self.share_from(*looks) >= 0.95)?;
+        Some(LOOK * u32::try_from(looks).expect("there are few"))
     }
 
     fn findings(&self, incident: Incident) -> [Finding; 2] {
@@ -143,8 +156,13 @@ impl Seen {
             Finding::new(
                 "storm",
                 format!("{what}: 95 % of the goodput within 3 s, at the same load"),
-                format!("{:.0}/s of {:.0}/s", self.after, self.before),
-                self.recovery() >= 0.95,
+                format!(
+                    "after {}, {:.0} % of {:.0}/s from 3 s on",
+                    self.back().map_or("never".into(), shown),
+                    100.0 * self.share_from(IN_TIME),
+                    self.before
+                ),
+                self.back().is_some_and(|back| back <= RECOVERY),
             ),
         ]
     }
@@ -248,4 +266,7 @@ const PATIENCE: Duration = Duration::from_millis(500);
 const SETTLE: Duration = Duration::from_millis(500);
 const TROUBLE: Duration = Duration::from_secs(4);
 const RECOVERY: Duration = Duration::from_secs(3);
+const LOOK: Duration = Duration::from_millis(250);
+const IN_TIME: usize = 12;
+const LOOKS: usize = 24;
 const WINDOW: Duration = Duration::from_secs(2);
