@@ -39,20 +39,22 @@ impl Workload for Storm {
         }
         Some(Box::new(move |_| {
             let server = Server::flaky(64);
-            let seen = two_threads().block_on(async {
+            let (seen, connects) = two_threads().block_on(async {
                 let pool = C::new(SIZE, Setting::Equal, &server);
                 let (served, stuck) = rage(&pool).await;
+                // What it takes to find out how many can be lent is not the storm's.
+                let connects = server.connects();
                 let (lendable, beyond) = lendable(&pool).await;
-                Seen {
+                let seen = Seen {
                     served,
                     stuck,
                     lendable,
                     beyond,
-                }
+                };
+                (seen, connects)
             });
             self.seen.lock().expect("no panics").push((C::NAME, seen));
-            // What it took to find out how many can be lent is not the storm's.
-            server.connects() as f64
+            connects as f64
         }))
     }
 }
