@@ -134,7 +134,7 @@ async fn call_again_and_again(pool: Pool, shared: Arc<Shared>, manners: Manners)
         let call = call(&pool, id, manners.work);
         let tally = match manners.patience {
             None => call.await,
-            Some(patience) => timeout(patience, call).await.unwrap_or(Tally {
+            Some(patience) => timeout(patience, call).await.unwrap_or_else(|_| Tally {
                 left: 1,
                 ..Tally::default()
             }),

@@ -33,4 +33,9 @@ pub(crate) fn shown(time: Duration) -> String {
     }
 }
 
+/// A time, unless it did not come to that.
+pub(crate) fn or_never(time: Option<Duration>) -> String {
+    time.map_or_else(|| "never".into(), shown)
+}
+
 const LOOK: Duration = Duration::from_millis(2);

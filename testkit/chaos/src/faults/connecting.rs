@@ -12,7 +12,7 @@ use crate::crowd::{Crowd, Manners};
 use crate::finding::Finding;
 use crate::rig::{Diary, Rig, config_of, fill, quiet};
 use crate::server::Server;
-use crate::time::{self, Instant, shown};
+use crate::time::{self, Instant, or_never, shown};
 
 /// Nobody listens for five seconds, and 64 callers go on asking.
 pub(crate) async fn refused(server: Server) -> Result<Vec<Finding>> {
@@ -51,14 +51,14 @@ pub(crate) async fn refused(server: Server) -> Result<Vec<Finding>> {
         Finding::new(
             "connect",
             "all 16 back within 5 s, by the server's count",
-            format!("{sessions} after {}", whole.map_or("never".into(), shown)),
+            format!("{sessions} after {}", or_never(whole)),
             whole.is_some() && sessions == 16,
         ),
         Finding::at_most("bar-refused", "connects", attempts, 64),
         Finding::new(
             "bar-refused",
             "first success within 300 ms",
-            first.map_or("never".into(), shown),
+            or_never(first),
             first.is_some_and(|first| first <= Duration::from_millis(300)),
         ),
     ])

@@ -11,7 +11,7 @@ use crate::crowd::{Crowd, Manners, Tally};
 use crate::finding::Finding;
 use crate::rig::{config_of, fill};
 use crate::server::Server;
-use crate::time::{self, Instant, shown};
+use crate::time::{self, Instant, or_never};
 
 /// Stopped in each of two ways and started again, under 100 tasks.
 pub(crate) async fn restarted(server: Server) -> Result<Vec<Finding>> {
@@ -104,7 +104,7 @@ impl Seen {
 
     fn findings(&self, what: &str) -> Vec<Finding> {
         let most = self.each.iter().map(Tally::failed).max().unwrap_or(0);
-        let whole = self.whole.map_or("never".into(), shown);
+        let whole = or_never(self.whole);
         vec![
             Finding::new(
                 "killed",
@@ -139,7 +139,7 @@ impl Seen {
             Finding::new(
                 "bar-restart",
                 format!("first success within 100 ms ({what})"),
-                self.first.map_or("never".into(), shown),
+                or_never(self.first),
                 self.first
                     .is_some_and(|first| first <= Duration::from_millis(100)),
             ),

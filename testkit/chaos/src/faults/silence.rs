@@ -10,7 +10,7 @@ use crate::crowd::{Crowd, Manners, answer, answers, serves};
 use crate::finding::Finding;
 use crate::rig::{Rig, fill, quiet};
 use crate::server::Server;
-use crate::time::{self, Instant, shown};
+use crate::time::{self, Instant, or_never, shown};
 
 /// Every connection falls silent under four callers, each of whom gives a call 200 ms.
 pub(crate) async fn by_default(server: Server) -> Result<Vec<Finding>> {
@@ -35,7 +35,7 @@ pub(crate) async fn by_default(server: Server) -> Result<Vec<Finding>> {
         pool.close(Duration::from_secs(1)).await;
         rig.proxy.reset_all().await;
         anyhow::ensure!(all.wrong == 0, "{all:?}");
-        let back_shown = back.map_or("never".into(), shown);
+        let back_shown = or_never(back);
         if size == manners.tasks {
             let bar = "bar-black-hole";
             findings.push(Finding::at_most(
@@ -95,7 +95,7 @@ pub(crate) async fn idle(server: Server) -> Result<Vec<Finding>> {
         Finding::new(
             "black-hole",
             "keepalive of 500 ms replaces 4 idle ones without a caller",
-            kept.map_or("never".into(), shown),
+            or_never(kept),
             kept.is_some(),
         ),
         Finding::new(

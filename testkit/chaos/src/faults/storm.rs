@@ -15,7 +15,7 @@ use crate::crowd::answer;
 use crate::finding::Finding;
 use crate::rig::{Rig, fill};
 use crate::server::Server;
-use crate::time::{self, Instant, shown};
+use crate::time::{self, Instant, or_never};
 
 /// Replies ten times as late, and then nobody there, at 60 % of the capacity; with the defences of
 /// the complete pool, and without any.
@@ -158,7 +158,7 @@ impl Seen {
                 format!("{what}: 95 % of the goodput within 3 s, at the same load"),
                 format!(
                     "after {}, {:.0} % of {:.0}/s from 3 s on",
-                    self.back().map_or("never".into(), shown),
+                    or_never(self.back()),
                     100.0 * self.share_from(IN_TIME),
                     self.before
                 ),
