@@ -60,7 +60,8 @@ pub struct HealthConfig {
     pub interval: Option<Duration>,
     /// The same while the last result disagrees with the belief. Default: 1 s.
     pub fast_interval: Duration,
-    /// The same while the node is down. Default: 30 s.
+    /// The same while the node is down. Default: 2 s, as one that is back is wanted soon; to spare
+    /// it is the connect gate's work.
     pub slow_interval: Duration,
     /// The time for one probe. Default: 1 s.
     pub timeout: Duration,
@@ -214,7 +215,7 @@ impl Default for HealthConfig {
         Self {
             interval: Some(Duration::from_secs(10)),
             fast_interval: Duration::from_secs(1),
-            slow_interval: Duration::from_secs(30),
+            slow_interval: Duration::from_secs(2),
             timeout: Duration::from_secs(1),
             rise: 2,
             fall: 3,
@@ -231,7 +232,8 @@ mod tests {
     #[test]
     fn the_defaults_are_those_of_the_crates_behind() {
         let health = HealthConfig::default();
-        assert_eq!(health.monitor(), Some(MonitorPolicy::new()));
+        let monitor = MonitorPolicy::new().slow_interval(Duration::from_secs(2));
+        assert_eq!(health.monitor(), Some(monitor));
         assert_eq!(health.thresholds(), PoolThresholds::new());
         assert_eq!(BalanceConfig::default().policy(), balance::Policy::new());
         let budget = BudgetConfig::default().build().unwrap();
