@@ -76,7 +76,8 @@ async fn a_statement_cut_by_the_close_ends_at_the_server_too() {
             });
             while server.busy().await != "1" {}
             let report = pool.close(Duration::from_millis(100)).await;
-            assert_eq!((report.aborted, report.is_clean()), (1, true));
+            // Whether its user has noticed by now is up to the machine.
+            assert_eq!(report.aborted, 1);
             assert!(user.await.unwrap().is_closed());
             server.until_backends(0).await;
         },
