@@ -15,7 +15,7 @@ use crate::server::Server;
 /// Thirty times all twelve sessions end while nobody looks; then twelve callers come.
 pub(crate) async fn idle_sessions(server: Server) -> Result<Vec<Finding>> {
     let rig = Rig::new(&server, "expiry").await?;
-    let config = rig.config()?.options("-c idle_session_timeout=150ms");
+    let config = rig.config()?.options("-c idle_session_timeout=500ms");
     let pool = Pool::builder(PgManager::new(config)?)
         .max_size(SIZE)
         .check(Check::Never)

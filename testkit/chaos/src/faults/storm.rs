@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
 use anyhow::Result;
-use pool_facade::{CallOptions, Pool};
+use pool_facade::{CallOptions, ErrorKind, Pool};
 use pool_postgres::{PgManager, Pool as Plain};
 use testkit::proxy::{Admission, Direction, Fault};
 use tokio::sync::oneshot;
@@ -104,6 +104,8 @@ impl Incident {
             (now.0 - requests, now.1 - attempts)
         };
         rig.proxy.heal().await?;
+        let lost = || [&tally.rejected, &tally.failed].map(|count| count.load(SeqCst));
+        let [rejected, failed] = lost();
         let mut after = Vec::new();
         for _ in 0..LOOKS {
             after.push(tally.rate(LOOK).await);
@@ -111,6 +113,7 @@ impl Incident {
         Ok(Seen {
             before,
             after,
+            lost: [lost()[0] - rejected, lost()[1] - failed],
             requests,
             attempts,
         })
@@ -123,6 +126,8 @@ struct Seen {
     before: f64,
     /// The same in each quarter of a second after it.
     after: Vec<f64>,
+    /// Calls rejected and failed after it.
+    lost: [u64; 2],
     requests: u64,
     attempts: u64,
 }
@@ -157,10 +162,12 @@ impl Seen {
                 "storm",
                 format!("{what}: 95 % of the goodput within 3 s, at the same load"),
                 format!(
-                    "after {}, {:.0} % of {:.0}/s from 3 s on",
+                    "after {}, {:.0} % of {:.0}/s from 3 s on, {} rejected, {} failed",
                     or_never(self.back()),
                     100.0 * self.share_from(IN_TIME),
-                    self.before
+                    self.before,
+                    self.lost[0],
+                    self.lost[1]
                 ),
                 self.back().is_some_and(|back| back <= RECOVERY),
             ),
@@ -174,6 +181,10 @@ struct Tally {
     requests: AtomicU64,
     attempts: AtomicU64,
     answered: AtomicU64,
+    /// Refused by the breaker.
+    rejected: AtomicU64,
+    /// Without an answer for any other reason.
+    failed: AtomicU64,
 }
 
 impl Tally {
@@ -198,9 +209,11 @@ async fn defended(pool: Pool<PgManager>, id: u64, tally: Arc<Tally>) {
         attempts.fetch_add(1, SeqCst);
         Ok(answer(connection, id, WORK).await?)
     });
-    if call.await.is_ok_and(|reply| reply == id) {
-        tally.answered.fetch_add(1, SeqCst);
-    }
+    match call.await {
+        Ok(reply) if reply == id => tally.answered.fetch_add(1, SeqCst),
+        Err(error) if error.kind() == ErrorKind::Rejected => tally.rejected.fetch_add(1, SeqCst),
+        Ok(_) | Err(_) => tally.failed.fetch_add(1, SeqCst),
+    };
 }
 
 /// One request as it is often made: three further attempts at once, and what was given up goes on.
