@@ -6,14 +6,13 @@ use std::time::Instant;
 use anyhow::{Context as _, Result};
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
-use crate::chaos::Chaos;
 use crate::model::Checker;
 use crate::python;
 use crate::shell::Shell;
 use crate::sim::Sim;
 use crate::soak::Soak;
 use crate::workspace::Workspace;
-use crate::{audit, bench, chaos, examples, fuzz, ops, plots, sanitize, sim, soak, test, tidy};
+use crate::{api, audit, bench, examples, fuzz, ops, plots, sanitize, sim, soak, test, tidy};
 
 /// Runs every step and stops at the first that fails.
 #[expect(clippy::disallowed_methods, reason = "tells how long each step took")]
@@ -143,8 +142,8 @@ fn sim(shell: &Shell) -> Result<()> {
     sim::run(shell, &Sim::default())
 }
 
-fn chaos(shell: &Shell) -> Result<()> {
-    chaos::run(shell, &Chaos::default())
+fn public_api(shell: &Shell) -> Result<()> {
+    api::run(shell, true)
 }
 
 fn soak(shell: &Shell) -> Result<()> {
@@ -160,6 +159,7 @@ const STEPS: [(&str, Step); 21] = [
     ("clippy", clippy),
     ("features", features),
     ("doc", doc),
+    ("api --check", public_api),
     ("tidy", tidy::run),
     ("gen --check", generated),
     ("ops-test", ops::test),
@@ -171,7 +171,6 @@ const STEPS: [(&str, Step); 21] = [
     ("sanitize", sanitize),
     ("fuzz", fuzz),
     ("sim", sim),
-    ("chaos", chaos),
     ("soak", soak),
     ("bench --check", bench::check),
     ("bench --gate", bench::hold),
