@@ -337,10 +337,11 @@ impl PgConnection {
             }
         }
         let mut driver = Abort(self.driver);
-        let reachable = !self.client.is_closed() || self.aborted.load(Relaxed);
-        if dead {
+        // Cut by us: the server is there, and works on.
+        let cut = self.aborted.load(Relaxed);
+        if dead && !cut {
             driver.0.abort();
-        } else if self.traffic.is_pending() && reachable {
+        } else if self.traffic.is_pending() && (cut || !self.client.is_closed()) {
             // A server in the middle of a statement would not hear the farewell. When it cannot be
             // told, there is nobody to tell.
             let token = self.client.cancel_token();
