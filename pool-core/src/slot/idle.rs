@@ -500,7 +500,7 @@ mod tests {
                     self.waiting = waiting;
                 }
                 Op::Prefer(slot, preferred) => {
-                    let slot = SlotId(slot % u32::try_from(room).unwrap());
+                    let slot = SlotId(slot % u32::try_from(room).expect("few slots"));
                     set.prefer(slot, preferred);
                     self.last.remove(&slot);
                     self.last.extend((!preferred).then_some(slot));
