@@ -194,6 +194,39 @@ async fn a_probe_that_lies_is_outranked_by_real_calls() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn after_several_outages_nodes_that_serve_are_back_within_five_seconds() {
+    let (scripts, pool) = pool_of::<3>(|builder| builder);
+    let gone = AtomicBool::new(false);
+    let call = async || {
+        let failed = gone.load(SeqCst);
+        let result = pool.run(async |_| match failed {
+            true => Err(ScriptedError::new(ErrorClass::Broken)),
+            false => Ok(()),
+        });
+        let _ = result.await;
+        pass(ms(5)).await;
+    };
+    for span in [ms(6000), ms(4000), ms(4000), ms(4000)] {
+        for (is_gone, span) in [(true, span), (false, ms(5000))] {
+            gone.store(is_gone, SeqCst);
+            for script in &scripts {
+                let step = Step::Fail(ErrorClass::Broken);
+                script
+                    .connect
+                    .otherwise(if is_gone { step } else { Step::Ok });
+            }
+            let until = support::now() + span;
+            while support::now() < until {
+                call().await;
+            }
+        }
+        for name in ["a", "b", "c"] {
+            assert!(standing(&pool, name).serves(), "{:?}", pool.state());
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn nodes_come_and_go_while_calls_run() {
     let (_, pool) = pool_of::<1>(|builder| builder);
     let runner = tokio::spawn({

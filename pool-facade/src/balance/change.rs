@@ -66,6 +66,6 @@ pub struct NodeView {
     pub latency: Option<Duration>,
     /// Its weight, slow start included.
     pub weight: f32,
-    /// Within this time of a change there is no other.
+    /// Within this time of a change there is no other, unless calls prove it to be due.
     pub damping: Duration,
 }

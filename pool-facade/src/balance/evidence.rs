@@ -7,8 +7,11 @@ use super::board::Counts;
 /// What the calls and probes of one node have shown.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Evidence {
-    /// The share of failures, in [0, 1].
+    /// The share of failures, in [0, 1]; where calls are few, probes count too.
     pub(super) error: f64,
+    /// The share of failures of calls alone. Out of the rotation it begins at 1, so that it takes
+    /// many calls to prove a node well.
+    pub(super) call_error: f64,
     pub(super) latency_ns: Option<f64>,
     /// What a probe takes.
     pub(super) probe_ns: Option<f64>,
@@ -22,6 +25,7 @@ impl Evidence {
         if results > 0.0 {
             let share = f64::from(counts.failures) / results;
             self.error = blend(self.error, share, ERROR_SHARE, results);
+            self.call_error = blend(self.call_error, share, ERROR_SHARE, results);
         }
         if counts.measured > 0 {
             let measured = f64::from(counts.measured);
@@ -52,6 +56,7 @@ impl Evidence {
     pub(super) fn fade(&mut self, silence: Duration, usual_ns: f64) {
         let kept = (-silence.as_secs_f64() / MEMORY.as_secs_f64()).exp();
         self.error *= kept;
+        self.call_error *= kept;
         if let Some(latency_ns) = &mut self.latency_ns {
             *latency_ns = usual_ns + (*latency_ns - usual_ns) * kept;
         }
@@ -175,7 +180,7 @@ mod tests {
             let evidence = Evidence {
                 error,
                 latency_ns,
-                probe_ns: None,
+                ..Evidence::default()
             };
             evidence.price(Some(1000.0))
         };

@@ -41,7 +41,7 @@ impl Policy {
     }
 
     /// How long a node's standing is left as it is after a change: at first, and at most. It doubles
-    /// each time that the node gets worse within 30 s of having got better.
+    /// each time that the node gets worse within 30 s of probes having brought it back.
     pub const fn damping(mut self, first: Duration, longest: Duration) -> Self {
         self.damping = first;
         self.longest_damping = longest;

@@ -102,11 +102,12 @@ impl Record {
                     self.evidence.error /= 2.0;
                 }
                 // Within the damping window the calls that changed the standing are believed.
-                if judged && self.is_settled(now) {
+                if judged && self.is_past(self.damping, now) {
                     self.evidence.pull(usual);
                 }
             }
-            Err(ProbeFailed) if judged => {
+            // Whatever ails the probe, calls are well.
+            Err(ProbeFailed) if judged && !self.serves_calls(now) => {
                 self.heard_at = now;
                 self.evidence.error = (1.0 + self.evidence.error) / 2.0;
             }
@@ -129,17 +130,23 @@ impl Record {
         policy: &Policy,
         now: Instant,
     ) -> Option<Standing> {
-        if !self.is_settled(now) {
-            return None;
-        }
         let to = self.verdict(usual_ns, now);
         if to == self.standing {
+            return None;
+        }
+        let proven = self.is_proven(to);
+        // The window has grown because probes had lied. Calls have to wait for the first one only.
+        let damping = if proven { policy.damping } else { self.damping };
+        if !self.is_past(damping, now) {
             return None;
         }
         let from = std::mem::replace(&mut self.standing, to);
         self.changed_at = Some(now);
         if rank(to) < rank(from) {
-            self.improved_at = Some(now);
+            self.improved_at = (!proven).then_some(now);
+            if proven {
+                self.damping = policy.damping;
+            }
         } else {
             let relapse = |at| now.saturating_duration_since(at) < RELAPSE.max(self.damping * 2);
             self.damping = if self.improved_at.is_some_and(relapse) {
@@ -151,10 +158,15 @@ impl Record {
         if to == Standing::Down {
             self.evidence.error = self.evidence.error.max(DOWN_ERROR);
         }
-        if to.serves() && !from.serves() {
-            // What is left of the old errors would weigh ten times at a tenth of the weight.
-            self.evidence.error = 0.0;
-            self.ramp_from = now;
+        match (from.serves(), to.serves()) {
+            (false, true) => {
+                // What is left of the old errors would weigh ten times at a tenth of the weight.
+                self.evidence.error = 0.0;
+                self.evidence.call_error = 0.0;
+                self.ramp_from = now;
+            }
+            (true, false) => self.evidence.call_error = 1.0,
+            _ => {}
         }
         if from == Standing::Good && !matches!(self.probe, Probe::UnderWay(_)) {
             self.probe = Probe::Due(now + policy.probe_interval);
@@ -203,8 +215,7 @@ impl Record {
 
     /// The one table of standings: what the evidence says that the node is.
     fn verdict(&self, usual_ns: Option<f64>, now: Instant) -> Standing {
-        let proven = |at| now.saturating_duration_since(at) < PROOF;
-        let disproved = self.succeeded_at.is_some_and(proven) && self.evidence.error <= FAILING;
+        let disproved = self.serves_calls(now) && self.evidence.error <= FAILING;
         let ratio = self.evidence.ratio(usual_ns);
         let failing = if self.standing.serves() {
             FAILING
@@ -227,10 +238,25 @@ impl Record {
         }
     }
 
-    /// Whether its standing may change.
-    fn is_settled(&self, now: Instant) -> bool {
-        let settled = |at| now.saturating_duration_since(at) >= self.damping;
-        self.changed_at.is_none_or(settled)
+    /// Whether calls alone say that the node belongs in the rotation, or out of it, as `to` does.
+    fn is_proven(&self, to: Standing) -> bool {
+        match (self.standing.serves(), to.serves()) {
+            (false, true) => self.evidence.call_error <= RECOVERED,
+            (true, false) => self.evidence.call_error > FAILING,
+            _ => false,
+        }
+    }
+
+    /// Whether calls have succeeded lately.
+    fn serves_calls(&self, now: Instant) -> bool {
+        let lately = |at| now.saturating_duration_since(at) < PROOF;
+        self.succeeded_at.is_some_and(lately)
+    }
+
+    /// Whether the last change is so long ago.
+    fn is_past(&self, damping: Duration, now: Instant) -> bool {
+        let past = |at| now.saturating_duration_since(at) >= damping;
+        self.changed_at.is_none_or(past)
     }
 
     /// From a tenth to the whole within the time of the slow start.

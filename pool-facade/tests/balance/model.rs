@@ -77,6 +77,8 @@ struct Known {
     in_flight: u32,
     /// When it changed last, and for how long it may not change again.
     changed: Option<(Instant, Duration)>,
+    /// Calls that have succeeded and failed since.
+    results: [u32; 2],
     probed: Option<Instant>,
 }
 
@@ -114,6 +116,7 @@ impl Model {
                     standing: Standing::Good,
                     in_flight: 0,
                     changed: None,
+                    results: [0, 0],
                     probed: None,
                 };
                 assert!(
@@ -187,6 +190,8 @@ impl Model {
         let flight = self.flights.swap_remove(call % self.flights.len());
         if let Some(known) = self.nodes.get_mut(&flight.node()) {
             known.in_flight -= 1;
+            known.results[0] += u32::from(outcome == Some(Outcome::Success));
+            known.results[1] += u32::from(outcome == Some(Outcome::Failure));
         }
         match outcome {
             Some(outcome) => flight.settle(outcome, Some(Duration::from_nanos(took))),
@@ -205,8 +210,16 @@ impl Model {
             assert_eq!(known.standing, change.from);
             assert_ne!(change.from, change.to);
             known.standing = change.to;
+            let [good, bad] = std::mem::take(&mut known.results);
             if let Some((at, damping)) = known.changed.replace((now, view.damping)) {
                 let passed = now.saturating_duration_since(at);
+                let proven = match (change.from.serves(), change.to.serves()) {
+                    (false, true) => good >= 19,
+                    (true, false) => bad >= 3,
+                    _ => false,
+                };
+                let first = Duration::from_secs(1);
+                let damping = if proven { first } else { damping };
                 assert!(passed >= damping, "{passed:?} after a change, {damping:?}");
             }
         }

@@ -270,6 +270,79 @@ fn a_health_check_that_lies_ill_of_a_node_is_disproved_by_its_calls() {
 }
 
 #[test]
+fn after_several_faults_a_node_that_serves_its_calls_is_not_kept_waiting() {
+    let (mut rig, ids) = Rig::with([Node::new(); 2]);
+    // Both fail for 4 s, again and again: the damping has grown.
+    for _ in 0..4 {
+        for id in ids {
+            rig.balancer.on_belief(id, false);
+        }
+        for _ in 0..5 * 4 {
+            for id in ids {
+                rig.call(id, 10, Outcome::Failure, ms(1));
+            }
+            for id in rig.tick().probes {
+                rig.balancer.on_probe(id, Err(ProbeFailed), rig.now);
+            }
+        }
+        for id in ids {
+            rig.balancer.on_belief(id, true);
+        }
+        for _ in 0..5 * 10 {
+            for id in rig.tick().probes {
+                rig.balancer.on_probe(id, Ok(ms(1)), rig.now);
+            }
+        }
+    }
+    for id in ids {
+        rig.balancer.on_belief(id, false);
+        rig.call(id, 20, Outcome::Failure, ms(1));
+    }
+    rig.tick();
+    let view = |rig: &Rig, id| rig.balancer.view(id, rig.now).expect("a node");
+    assert!(ids.iter().all(|id| view(&rig, *id).damping > ms(5000)));
+    // From now on all calls succeed, five a second, while the health check goes on saying ill.
+    let healed = rig.now;
+    while !ids.iter().all(|id| view(&rig, *id).standing.serves()) {
+        for id in ids {
+            rig.call(id, 1, Outcome::Success, ms(5));
+        }
+        for id in rig.tick().probes {
+            rig.balancer.on_probe(id, Err(ProbeFailed), rig.now);
+        }
+        assert!(rig.now - healed <= ms(5000), "{:?}", view(&rig, ids[0]));
+    }
+    // Nobody was deceived: the next fault finds the damping as it was at first.
+    rig.balancer.on_belief(ids[0], true);
+    rig.pass(ms(1000));
+    rig.call(ids[0], 20, Outcome::Failure, ms(1));
+    rig.tick();
+    assert_eq!(view(&rig, ids[0]).standing, Standing::Failing);
+    assert_eq!(view(&rig, ids[0]).damping, ms(1000));
+}
+
+#[test]
+fn a_node_that_has_deceived_its_probes_is_out_again_as_soon_as_calls_fail() {
+    let (mut rig, ids) = Rig::with([Node::new(); 3]);
+    let view = |rig: &Rig| rig.balancer.view(ids[0], rig.now).expect("a node");
+    for _ in 0..4 {
+        rig.call(ids[0], 10, Outcome::Failure, ms(1));
+        while view(&rig).standing.serves() {
+            rig.tick();
+        }
+        while !view(&rig).standing.serves() {
+            for id in rig.tick().probes {
+                rig.balancer.on_probe(id, Ok(ms(1)), rig.now);
+            }
+        }
+    }
+    assert!(view(&rig).damping > ms(5000));
+    rig.call(ids[0], 10, Outcome::Failure, ms(1));
+    rig.pass(ms(1000));
+    assert_eq!(view(&rig).standing, Standing::Failing);
+}
+
+#[test]
 fn a_probe_is_no_proof_of_speed_where_calls_are_slow() {
     let (mut rig, ids) = Rig::with([Node::new(); 3]);
     let mut slow_calls = 0;
