@@ -133,7 +133,11 @@ fn a_frozen_postmaster_accepts_and_says_nothing() {
 }
 
 #[test]
-fn a_replica_follows_and_can_be_promoted() {
+fn a_replica_follows_and_takes_the_place_of_a_primary_that_was_killed() {
+    let refuses = |cluster: &Cluster| {
+        let error = cluster.sql("INSERT INTO t VALUES (2)").unwrap_err();
+        error.to_string().contains("read-only")
+    };
     for version in Version::ALL {
         let auth = Auth::Scram("correct-horse".into());
         let primary = Cluster::builder()
@@ -144,16 +148,14 @@ fn a_replica_follows_and_can_be_promoted() {
         primary.sql("CREATE TABLE t AS SELECT 1 AS n").unwrap();
         let replica = primary.replica().unwrap();
         assert_eq!(replica.sql("SELECT n FROM t").unwrap(), "1");
-        assert!(
-            replica
-                .sql("INSERT INTO t VALUES (2)")
-                .unwrap_err()
-                .to_string()
-                .contains("read-only")
-        );
-        primary.stop(Shutdown::Immediate).unwrap();
+        assert!(refuses(&replica));
+        primary.kill().unwrap();
+        assert!(TcpStream::connect((primary.host(), primary.port())).is_err());
         replica.promote().unwrap();
         replica.sql("INSERT INTO t VALUES (2)").unwrap();
+        primary.follow(&replica).unwrap();
+        assert_eq!(primary.sql("SELECT sum(n) FROM t").unwrap(), "3");
+        assert!(refuses(&primary));
     }
 }
 

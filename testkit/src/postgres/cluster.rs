@@ -92,6 +92,31 @@ impl Cluster {
         self.start()
     }
 
+    /// Kills the postmaster and each of its processes where they stand: nobody says goodbye.
+    ///
+    /// # Errors
+    ///
+    /// When the server does not run.
+    pub fn kill(&self) -> io::Result<()> {
+        // A frozen postmaster replaces nobody.
+        self.sigstop()?;
+        loop {
+            let processes = self.processes()?;
+            if processes.is_empty() {
+                break;
+            }
+            for process in processes {
+                // It may have ended since it was listed.
+                let _ = kill_process(process, Signal::KILL);
+            }
+            std::thread::yield_now();
+        }
+        // The next start would take a process that is dead and not yet reaped for a living one.
+        let lock = format!(".s.PGSQL.{}.lock", self.port());
+        fs::remove_file(self.home.dir.join(lock))?;
+        fs::remove_file(self.data().join("postmaster.pid"))
+    }
+
     /// Freezes the postmaster: TCP connections are accepted by the kernel and then hear nothing,
     /// while sessions that exist live on.
     ///
@@ -122,16 +147,30 @@ impl Cluster {
             home: Home::make(&self.home.binaries)?,
             auth: self.auth.clone(),
         };
-        let mut backup = self.client("pg_basebackup");
+        replica.follow(self)?;
+        Ok(replica)
+    }
+
+    /// Starts a stopped server again as a streaming replica of `primary`, on the same port. What it
+    /// held is lost: as after a failover, `primary` knows better.
+    ///
+    /// # Errors
+    ///
+    /// When the copy fails or the replica does not start.
+    pub fn follow(&self, primary: &Self) -> io::Result<()> {
+        match fs::remove_dir_all(self.data()) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut backup = primary.client("pg_basebackup");
         backup.args([
             "--write-recovery-conf",
             "--wal-method=stream",
             "--checkpoint=fast",
         ]);
-        run(backup.arg("--no-sync").arg("--pgdata").arg(replica.data()))?;
-        replica.configure([])?;
-        replica.start()?;
-        Ok(replica)
+        run(backup.arg("--no-sync").arg("--pgdata").arg(self.data()))?;
+        self.configure([])?;
+        self.start()
     }
 
     /// Makes a replica a primary and waits until it takes writes.
@@ -367,6 +406,18 @@ impl Cluster {
 
     fn log_file(&self) -> PathBuf {
         self.home.dir.join("log")
+    }
+
+    /// The processes that live in the data folder, as all of the server's do and no others.
+    fn processes(&self) -> io::Result<Vec<Pid>> {
+        let data = self.data();
+        let lives_here = |entry: io::Result<fs::DirEntry>| {
+            let entry = entry.ok()?;
+            let number = entry.file_name().to_str()?.parse().ok()?;
+            let home = fs::read_link(entry.path().join("cwd")).ok()?;
+            Pid::from_raw(number).filter(|_| home == data)
+        };
+        Ok(fs::read_dir("/proc")?.filter_map(lives_here).collect())
     }
 
     fn postmaster(&self) -> io::Result<Pid> {
