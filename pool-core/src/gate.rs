@@ -171,3 +171,120 @@ const LONGEST: Duration = Duration::from_secs(1);
 const CROWDED: Duration = Duration::from_millis(200);
 /// For how long after a refusal a full server is taken to be full.
 const CROWDED_FOR: Duration = Duration::from_secs(30);
+
+#[cfg(all(test, not(any(loom, feature = "shuttle"))))]
+mod tests {
+    use std::ops::RangeInclusive;
+
+    use super::*;
+    use crate::runtime::{Timer, Tokio};
+
+    fn now() -> Instant {
+        Tokio::default().now()
+    }
+
+    fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    /// When the next attempt may start, which is in that many milliseconds after a failure.
+    fn after(pacing: &Pacing, now: Instant, wait: RangeInclusive<u64>) -> Instant {
+        let Admission::NotBefore(next) = pacing.admit(now) else {
+            panic!("an attempt may start right after a failure");
+        };
+        let span = ms(*wait.start())..=ms(*wait.end());
+        assert!(span.contains(&(next - now)), "{:?}", next - now);
+        next
+    }
+
+    #[test]
+    fn while_attempts_succeed_only_the_rate_holds_them_back() {
+        let now = now();
+        for (rate, interval) in [(None, ms(0)), (Some(10), ms(100)), (Some(1), ms(1000))] {
+            let pacing = Pacing::new(rate);
+            for attempt in 0..3 {
+                let due = now + interval * attempt;
+                if rate.is_some() && attempt > 0 {
+                    let early = due - Duration::from_nanos(1);
+                    assert_eq!(pacing.admit(early), Admission::NotBefore(due));
+                }
+                assert_eq!(pacing.admit(due), Admission::Go, "{rate:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn after_a_failure_there_is_one_attempt_at_a_time_until_one_succeeds() {
+        let (now, pacing) = (now(), Pacing::new(None));
+        pacing.on_result(now, Err(ErrorClass::Transient));
+        let next = after(&pacing, now, 5..=10);
+        assert_eq!(pacing.admit(next), Admission::Go);
+        assert_eq!(pacing.admit(next), Admission::NotBefore(next + ms(1000)));
+        pacing.on_result(next, Ok(()));
+        assert_eq!(pacing.admit(next), Admission::Go);
+        assert_eq!(pacing.admit(next), Admission::Go);
+    }
+
+    #[test]
+    fn the_delay_doubles_with_each_failure_up_to_what_its_class_allows() {
+        let table = [
+            (ErrorClass::Transient, [10, 20, 40, 80, 160, 300, 300]),
+            (ErrorClass::Broken, [10, 20, 40, 80, 160, 300, 300]),
+            (ErrorClass::Overload, [500; 7]),
+            (ErrorClass::Permanent, [1000; 7]),
+        ];
+        for (class, ceilings) in table {
+            let (mut now, pacing) = (now(), Pacing::new(None));
+            for ceiling in ceilings {
+                pacing.on_result(now, Err(class));
+                now = after(&pacing, now, ceiling / 2..=ceiling);
+                assert_eq!(pacing.admit(now), Admission::Go, "{class:?}");
+            }
+            for _ in 0..100 {
+                pacing.on_result(now, Err(class));
+                now = after(&pacing, now, ceilings[6] / 2..=ceilings[6]);
+            }
+        }
+    }
+
+    #[test]
+    fn attempts_that_fail_together_count_as_one() {
+        let (now, pacing) = (now(), Pacing::new(None));
+        pacing.on_result(now, Err(ErrorClass::Transient));
+        let next = after(&pacing, now, 5..=10);
+        pacing.on_result(now, Err(ErrorClass::Transient));
+        pacing.on_result(next - Duration::from_nanos(1), Err(ErrorClass::Permanent));
+        assert_eq!(pacing.admit(now), Admission::NotBefore(next));
+        pacing.on_result(next, Err(ErrorClass::Transient));
+        after(&pacing, next, 10..=20);
+    }
+
+    #[test]
+    fn for_half_a_minute_after_it_was_full_a_server_is_asked_by_one_at_a_time_and_seldom() {
+        for (rate, interval) in [(None, ms(200)), (Some(1), ms(1000))] {
+            let (full, pacing) = (now(), Pacing::new(rate));
+            pacing.on_result(full, Err(ErrorClass::Overload));
+            pacing.on_result(full, Ok(()));
+            assert_eq!(pacing.admit(full), Admission::Go);
+            let next = full + interval;
+            assert_eq!(pacing.admit(full), Admission::NotBefore(next));
+            assert_eq!(pacing.admit(next), Admission::NotBefore(next + ms(1000)));
+            pacing.on_result(next, Ok(()));
+            assert_eq!(pacing.admit(next), Admission::Go);
+        }
+        let (full, pacing) = (now(), Pacing::new(None));
+        pacing.on_result(full, Err(ErrorClass::Overload));
+        pacing.on_result(full, Ok(()));
+        let over = full + Duration::from_secs(30);
+        assert_eq!(pacing.admit(over), Admission::Go);
+        assert_eq!(pacing.admit(over), Admission::Go);
+    }
+
+    #[test]
+    fn a_shared_gate_learns_what_its_pools_learn() {
+        let (now, pacing) = (now(), Arc::new(Pacing::new(None)));
+        ConnectGate::on_result(&pacing, now, Err(ErrorClass::Transient));
+        let next = after(&pacing, now, 5..=10);
+        assert_eq!(ConnectGate::admit(&pacing, now), Admission::NotBefore(next));
+    }
+}

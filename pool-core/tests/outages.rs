@@ -231,6 +231,18 @@ async fn existing_connections_are_lent_while_no_new_one_can_be_opened() {
     pool.audit_quiescent().unwrap();
 }
 
+/// The fault: connect refused, and the gate knows. A refusal in its name is an acquire that failed.
+#[tokio::test(start_paused = true)]
+async fn a_refusal_in_the_name_of_the_gate_counts_as_a_failed_acquire() {
+    let (_, pool) = pool_with(2, |builder| builder);
+    for refused in 1..=3 {
+        assert_eq!(pool.refuse_connect().kind(), ErrorKind::Connect);
+        let statistics = pool.statistics();
+        assert_eq!((statistics.started, statistics.failed), (refused, refused));
+    }
+    pool.audit_quiescent().unwrap();
+}
+
 /// The fault: nonsense in the configuration. Each setting alone is refused by its name, and no
 /// setter panics.
 #[test]
