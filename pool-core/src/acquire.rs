@@ -279,14 +279,11 @@ impl<'a, M: Manager, R: Runtime> Attempt<'a, M, R> {
         }
     }
 
-    /// When it had to begin to wait, and until when it may.
-    fn times(&self) -> (Instant, Option<Instant>) {
+    /// Until when it may wait; it has begun to, at the latest now.
+    fn deadline(&self) -> Option<Instant> {
         let started = *self.started.get_or_init(|| self.core.now());
-        (
-            started,
-            self.options
-                .deadline_from(started, self.core.hot.acquire_timeout()),
-        )
+        let timeout = self.core.hot.acquire_timeout();
+        self.options.deadline_from(started, timeout)
     }
 
     /// Closes a connection that was not fit; gives up when the time is up.
@@ -295,11 +292,8 @@ impl<'a, M: Manager, R: Runtime> Attempt<'a, M, R> {
         self.core.discard(lease, unfit);
         self.silent = unfit.silent;
         self.first = true;
-        if self
-            .times()
-            .1
-            .is_some_and(|deadline| self.core.now() >= deadline)
-        {
+        let deadline = self.deadline();
+        if deadline.is_some_and(|deadline| self.core.now() >= deadline) {
             let stage = unfit.silent.unwrap_or(Stage::Connect);
             return Err(self.fail(ErrorKind::Timeout(stage)));
         }
@@ -332,9 +326,9 @@ impl<'a, M: Manager, R: Runtime> Attempt<'a, M, R> {
             if !limited {
                 return None;
             }
-            let started = *started.get_or_init(|| core.now());
-            let deadline = options.deadline_from(started, acquire_timeout);
-            let wait = wait_timeout.map(|limit| core.now() + limit);
+            let began = *started.get_or_init(|| core.now());
+            let deadline = options.deadline_from(began, acquire_timeout);
+            let wait = wait_timeout.and_then(|limit| core.now().checked_add(limit));
             wait.into_iter().chain(deadline).min()
         };
         let outcome = within(timer, until, poll_fn(|cx| waiter.poll(cx))).await;
@@ -381,8 +375,9 @@ impl<'a, M: Manager, R: Runtime> Attempt<'a, M, R> {
         let started = self.started.get();
         let took = started.map(|started| core.now().saturating_duration_since(*started));
         core.counters.waited(took);
-        core.events
-            .sample(Sample::Acquire, took.unwrap_or_default());
+        if let Some(took) = took {
+            core.events.sample(Sample::Acquire, took);
+        }
     }
 
     fn has_waited(&self) -> bool {

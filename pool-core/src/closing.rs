@@ -85,7 +85,7 @@ impl<M: Manager, R: Runtime> Core<M, R> {
     }
 
     /// Waits until every slot is vacant and the maintenance task has ended, or the time is up.
-    pub(crate) async fn drained(self: &Arc<Self>, until: Instant) -> bool {
+    pub(crate) async fn drained(self: &Arc<Self>, until: Option<Instant>) -> bool {
         let drained = poll_fn(|cx| {
             let waker = cx.waker().clone();
             let mut ledger = self.ledger.lock();
@@ -97,12 +97,12 @@ impl<M: Manager, R: Runtime> Core<M, R> {
             }
             Poll::Pending
         });
-        within(&self.runtime, || Some(until), drained).await.is_ok()
+        within(&self.runtime, || until, drained).await.is_ok()
     }
 
     /// Closes the pool and reports what is left after `grace`.
     pub(crate) async fn close(self: &Arc<Self>, grace: Duration) -> CloseReport {
-        let until = self.now() + grace;
+        let until = self.now().checked_add(grace);
         self.shut();
         let mut report = CloseReport::default();
         if self.drained(until).await {
@@ -119,12 +119,12 @@ impl<M: Manager, R: Runtime> Core<M, R> {
             report.aborted += 1;
         }
         if report.aborted > 0 {
-            self.drained(until + CUT).await;
+            self.drained(Some(self.now() + CUT)).await;
         }
         self.ledger.lock().unattended = true;
         // The maintenance task now ends whatever is still held.
         self.work.nudge();
-        self.drained(until + 2 * CUT).await;
+        self.drained(Some(self.now() + CUT)).await;
         report.outstanding = self.ledger.lock().occupied;
         report
     }

@@ -265,11 +265,18 @@ impl<M: Manager, R: Runtime> Core<M, R> {
 
     /// A connection answered.
     pub(crate) fn found_alive(&self) {
-        for run in [&self.hot.dead_in_a_row, &self.hot.silent_in_a_row] {
-            // Reading first keeps the line shared between the cores in the usual case.
-            if run.load(Relaxed) > 0 {
-                run.store(0, Relaxed);
-            }
+        let Hot {
+            dead_in_a_row,
+            silent_in_a_row,
+            ..
+        } = &self.hot;
+        // Reading first keeps the line shared between the cores in the usual case.
+        if dead_in_a_row.load(Relaxed) > 0 {
+            dead_in_a_row.store(0, Relaxed);
+        }
+        if silent_in_a_row.load(Relaxed) > 0 {
+            silent_in_a_row.store(0, Relaxed);
+            self.ledger.lock().evidence = false;
         }
     }
 

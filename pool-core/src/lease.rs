@@ -96,13 +96,13 @@ impl<M: Manager, R: Runtime> Lease<M, R> {
                     core.count_work(slot, stage);
                     *counted = true;
                     let since = core.now();
-                    let limit = since + core.work_timeout(stage, options);
+                    let limit = since.checked_add(core.work_timeout(stage, options));
                     let started = *started.get_or_init(|| since);
                     let total = options.deadline_from(started, core.hot.acquire_timeout());
-                    let until = total.map_or(limit, |total| limit.min(total));
+                    let until = total.into_iter().chain(limit).min();
                     let rest = AssertUnwindSafe(future).catch_unwind();
                     // Boxed, or every acquire would be larger by it; the server takes longer.
-                    let outcome = Box::pin(within(timer, || Some(until), rest)).await;
+                    let outcome = Box::pin(within(timer, || until, rest)).await;
                     took = core.now().saturating_duration_since(since);
                     outcome
                 }

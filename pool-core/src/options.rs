@@ -44,7 +44,10 @@ impl GetOptions {
 
     /// When an acquire that begins at `now` ends, in a pool whose own time for it is `timeout`.
     pub fn deadline_from(&self, now: Instant, timeout: Option<Duration>) -> Option<Instant> {
-        let timed = self.timeout.or(timeout).map(|timeout| now + timeout);
+        let timed = self
+            .timeout
+            .or(timeout)
+            .and_then(|timeout| now.checked_add(timeout));
         [timed, self.deadline].into_iter().flatten().min()
     }
 

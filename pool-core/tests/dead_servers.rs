@@ -27,7 +27,6 @@ async fn silent_connections_are_condemned_after_three_though_none_is_wanted() {
     let script = Script::new();
     let pool = Pool::builder(script.manager())
         .max_size(8)
-        .min_idle(8)
         .check(Check::Always)
         .validate_timeout(ms(100))
         .build()
@@ -60,4 +59,24 @@ async fn a_connection_that_nobody_has_used_yet_is_checked_once_it_is_old() {
     let id = pool.get().await.unwrap().info().id;
     assert!(script.checks() >= 1);
     assert!(id > 0, "the silent one was lent");
+}
+
+/// The evidence that one silent connection asked for is not wanted once another has answered.
+#[tokio::test(start_paused = true)]
+async fn an_answer_ends_the_suspicion_that_one_silent_connection_raised() {
+    let script = Script::new();
+    let pool = Pool::builder(script.manager())
+        .max_size(2)
+        .check(Check::Always)
+        .validate_timeout(ms(100))
+        .build()
+        .unwrap();
+    drop((pool.get().await.unwrap(), pool.get().await.unwrap()));
+    pass(ms(2000)).await;
+    script.is_valid.then(Step::Hang);
+    script.close.otherwise(Step::Delay(ms(50)));
+    drop(pool.get().await.unwrap());
+    pass(ms(2000)).await;
+    assert_eq!(pool.statistics().connects, 2);
+    assert_eq!(pool.state().size, 1);
 }

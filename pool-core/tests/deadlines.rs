@@ -285,3 +285,27 @@ async fn forgotten_guards_cost_their_slots_and_nothing_else() {
     drop(other.get().await.unwrap());
     pool.audit_quiescent().unwrap();
 }
+
+/// "For ever" is a span like any other, wherever a call may name one.
+#[tokio::test(start_paused = true)]
+async fn the_longest_spans_of_a_call_are_welcome() {
+    let (script, pool) = pool_of(resetting(ResetAt::Checkout), 1, |b| b.check(Check::Always));
+    drop(pool.get().await.unwrap());
+    for steps in [&script.reset, &script.is_valid] {
+        steps.otherwise(Step::Delay(ms(5)));
+    }
+    let forever = GetOptions::new()
+        .timeout(Duration::MAX)
+        .wait_timeout(Duration::MAX)
+        .validate_timeout(Duration::MAX)
+        .reset_timeout(Duration::MAX);
+    let held = pool.get_with(forever.clone()).await.unwrap();
+    let waiting = tokio::spawn({
+        let pool = pool.clone();
+        async move { drop(pool.get_with(forever).await.unwrap()) }
+    });
+    pass(ms(2000)).await;
+    drop(held);
+    waiting.await.unwrap();
+    assert!(pool.close(Duration::MAX).await.is_clean());
+}

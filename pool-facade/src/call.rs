@@ -125,7 +125,7 @@ impl<'a, M: Manager, R: Runtime> Call<'a, M, R> {
     pub(crate) fn new<J>(shared: &'a Shared<M, R>, options: &CallOptions<J>) -> Self {
         let timed = options
             .timeout
-            .map(|timeout| shared.runtime.now() + timeout);
+            .and_then(|timeout| shared.runtime.now().checked_add(timeout));
         let deadline = [timed, options.deadline].into_iter().flatten().min();
         let acquire = options.acquire.clone();
         Self {

@@ -256,3 +256,14 @@ fn a_thread_without_a_runtime_is_served() {
     let guard = pool.get_blocking(deadline).unwrap();
     assert_eq!(guard.id, 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_longest_spans_of_a_call_are_welcome() {
+    let (_, pool) = pool(1);
+    let options = CallOptions::new().timeout(Duration::MAX);
+    let id = pool.run_with(options, async |connection| {
+        Ok::<_, ScriptedError>(connection.id)
+    });
+    assert_eq!(id.await.unwrap(), 0);
+    assert!(pool.close(Duration::MAX).await.is_clean());
+}
