@@ -31,6 +31,8 @@ pub struct Builder<M: Manager, R: Runtime = DefaultRuntime> {
     name: Option<String>,
     zone: Option<String>,
     config: Config,
+    /// Limits whose default follows the size are still at it, unless changed one by one.
+    follow_size: bool,
     endpoints: Vec<Endpoint<M>>,
     judge: Option<JudgeError<M::Error>>,
     ask: Option<AskNode<M::Connection>>,
@@ -47,6 +49,7 @@ impl<M: Manager> Builder<M> {
             name: None,
             zone: None,
             config: Config::default(),
+            follow_size: true,
             endpoints: Vec::new(),
             judge: None,
             ask: None,
@@ -66,6 +69,7 @@ impl<M: Manager, R: Runtime> Builder<M, R> {
             name: self.name,
             zone: self.zone,
             config: self.config,
+            follow_size: self.follow_size,
             endpoints: self.endpoints,
             judge: self.judge,
             ask: self.ask,
@@ -102,6 +106,7 @@ impl<M: Manager, R: Runtime> Builder<M, R> {
     /// Takes over all settings at once.
     pub fn config(mut self, config: Config) -> Self {
         self.config = config;
+        self.follow_size = false;
         self
     }
 
@@ -111,9 +116,22 @@ impl<M: Manager, R: Runtime> Builder<M, R> {
         self
     }
 
-    /// Sets the most connections to each node.
+    /// Sets the most connections to each node, and with it how many may be opened at a time and
+    /// how many callers may wait, unless these were [set](Self::configure) or came with all
+    /// [settings](Self::config).
     pub fn max_size(mut self, max_size: usize) -> Self {
-        self.config.pool.max_size = max_size;
+        let pool = &mut self.config.pool;
+        if self.follow_size {
+            let before = pool_core::Config::new(pool.max_size);
+            let after = pool_core::Config::new(max_size);
+            if pool.max_connecting == before.max_connecting {
+                pool.max_connecting = after.max_connecting;
+            }
+            if pool.max_waiters == before.max_waiters {
+                pool.max_waiters = after.max_waiters;
+            }
+        }
+        pool.max_size = max_size;
         self
     }
 
