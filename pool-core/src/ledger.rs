@@ -419,6 +419,9 @@ const WIDEST: usize = 128;
 const REWAKE: Duration = Duration::from_millis(10);
 
 #[cfg(all(test, not(any(loom, feature = "shuttle"))))]
+mod rules;
+
+#[cfg(all(test, not(any(loom, feature = "shuttle"))))]
 mod tests {
     use std::collections::HashSet;
 
