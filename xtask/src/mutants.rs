@@ -39,6 +39,9 @@ pub(crate) fn run(shell: &Shell, options: &Options) -> Result<()> {
         if files.is_empty() {
             continue;
         }
+        if let Some(file) = files.iter().find(|it| !workspace.root.join(it).is_file()) {
+            bail!("there is no {file}; it is in the list in xtask/src/mutants.rs");
+        }
         let survivors = machine.test(shell, &workspace, &program, &files, options.timeout)?;
         for survivor in &survivors {
             if !declared.contains_key(survivor) {
@@ -77,8 +80,9 @@ struct Machine {
     package: &'static str,
     /// In `src`, without their ending.
     files: &'static [&'static str],
-    /// What cargo is told to test: the fewer targets, the faster each mutant is linked.
-    tests: &'static str,
+    features: &'static str,
+    /// Beside those in the code: the fewer targets, the faster each mutant is linked.
+    tests: &'static [&'static str],
 }
 
 impl Machine {
@@ -90,6 +94,9 @@ impl Machine {
     }
 
     /// The mutants that no test has noticed.
+    ///
+    /// The tests in the code, which are linked fast, look at all mutants, and all tests at those
+    /// that are left.
     fn test(
         &self,
         shell: &Shell,
@@ -98,31 +105,50 @@ impl Machine {
         files: &[String],
         timeout: u32,
     ) -> Result<BTreeSet<String>> {
-        let output = workspace.target.join("mutants").join(self.package);
-        fs::create_dir_all(&output)?;
-        let mut mutants = Command::new(program);
-        mutants.args(["mutants", "--package", self.package, "--no-times"]);
-        mutants
-            .args(["--timeout", &timeout.to_string(), "--output"])
-            .arg(&output);
-        mutants.args(files.iter().flat_map(|file| ["--file", file]));
-        mutants.arg("--").args(self.tests.split(' '));
-        mutants
-            .env("CARGO_PROFILE_DEV_DEBUG", "0")
-            .current_dir(&workspace.root);
-        // It copies the sources and builds there.
-        mutants.env_remove("CARGO_TARGET_DIR");
-        shell.say(&format!("$ {}", files.join(" ")));
-        let status = mutants.status()?;
-        // 2: some survive; 3: some run for ever, which a test has noticed.
-        if ![Some(0), Some(2), Some(3)].contains(&status.code()) {
-            bail!(
-                "cargo-mutants has failed, {status}; see {}",
-                output.display()
-            );
+        let mutants = workspace.target.join("mutants");
+        let output = mutants.join(self.package);
+        if output.exists() {
+            fs::remove_dir_all(&output)?;
         }
-        let missed = fs::read_to_string(output.join("mutants.out/missed.txt"))?;
-        missed.lines().map(key).collect()
+        fs::create_dir_all(&output)?;
+        let mut left = String::new();
+        for all in [false, true] {
+            let mut pass = Command::new(program);
+            pass.args(["mutants", "--package", self.package, "--no-times"]);
+            pass.args(files.iter().flat_map(|file| ["--file", file]));
+            pass.arg("--output").arg(&output);
+            // What is given after `--` does not reach the build, which would link every test.
+            pass.args(["--cargo-arg=--lib", "--features", self.features]);
+            if all {
+                pass.args(["--iterate", "--timeout", &timeout.to_string()]);
+                let tests = self.tests.iter();
+                pass.args(tests.map(|test| format!("--cargo-arg=--test={test}")));
+            } else {
+                pass.args(["--timeout", "20"]).env("PROPTEST_CASES", "64");
+            }
+            // What has caught one mutant is not kept for the next, so that each run is the same.
+            pass.env("PROPTEST_DISABLE_FAILURE_PERSISTENCE", "1")
+                .env("PROPTEST_MAX_SHRINK_ITERS", "0")
+                .env("CARGO_PROFILE_DEV_DEBUG", "0")
+                // It copies the sources; what they depend on is built once for all copies.
+                .env("CARGO_TARGET_DIR", mutants.join("build"))
+                .current_dir(&workspace.root);
+            shell.say(&format!("$ {}", files.join(" ")));
+            let status = pass.status()?;
+            // 2: some survive; 3: some run for ever, which a test has noticed.
+            if ![Some(0), Some(2), Some(3)].contains(&status.code()) {
+                bail!(
+                    "cargo-mutants has failed, {status}; see {}",
+                    output.display()
+                );
+            }
+            let found = |name| fs::read_to_string(output.join("mutants.out").join(name));
+            left = found("missed.txt")?;
+            if left.is_empty() && found("timeout.txt")?.is_empty() {
+                break;
+            }
+        }
+        left.lines().map(key).collect()
     }
 }
 
@@ -191,10 +217,20 @@ const MACHINES: &[Machine] = &[
     Machine {
         package: "backoff",
         files: &[
-            "budget", "config", "curve", "delays", "hedge", "jitter", "policy", "ratio", "rng",
+            "budget",
+            "budget/bucket",
+            "config",
+            "curve",
+            "delays",
+            "hedge",
+            "jitter",
+            "policy",
+            "ratio",
+            "rng",
             "session",
         ],
-        tests: "--features tokio,tower --lib --tests",
+        features: "tokio,tower",
+        tests: &["*"],
     },
     Machine {
         package: "breaker",
@@ -207,7 +243,14 @@ const MACHINES: &[Machine] = &[
             "state",
             "window",
         ],
-        tests: "--lib --test invariants --test refinement --test simulation",
+        features: "",
+        tests: &[
+            "config",
+            "drawing",
+            "invariants",
+            "refinement",
+            "simulation",
+        ],
     },
     Machine {
         package: "health",
@@ -216,18 +259,45 @@ const MACHINES: &[Machine] = &[
             "group",
             "group/batches",
             "monitor",
+            "monitor/evidence",
             "outlier",
             "schedule",
             "score",
             "suspicion",
             "timetable",
         ],
-        tests: "--features tokio,serde --lib --tests",
+        features: "tokio,serde",
+        tests: &["*"],
     },
     Machine {
         package: "pool-core",
-        files: &["gate", "idle", "ledger", "queue"],
-        tests: "--lib --test fairness --test full_server --test model --test outages",
+        files: &["gate", "ledger", "queue", "slot/idle"],
+        features: "",
+        tests: &[
+            "fairness",
+            "full_server",
+            "handles",
+            "life",
+            "model",
+            "outages",
+        ],
+    },
+    Machine {
+        package: "pool-facade",
+        files: &[
+            "balance/balancer",
+            "balance/board",
+            "balance/change",
+            "balance/evidence",
+            "balance/flight",
+            "balance/node",
+            "balance/pick",
+            "balance/plan",
+            "balance/policy",
+            "balance/record",
+        ],
+        features: "",
+        tests: &["balance"],
     },
 ];
 
