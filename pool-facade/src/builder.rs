@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use health::{PoolMonitor, Report};
 use pool_core::runtime::{DefaultRuntime, Runtime};
-use pool_core::{Event, Manager};
+use pool_core::{ConnectionInfo, Event, Manager, Verdict};
 use pool_metrics::Registry;
 
 use crate::balance::{Balancer, Role};
@@ -17,6 +17,7 @@ use crate::config::{Config, ConfigErrors};
 use crate::control::{Control, Part};
 use crate::discover::{AnyDiscover, Discover, Lookups};
 use crate::endpoint::Endpoint;
+use crate::hooks::Hooks;
 use crate::judge::Judgement;
 use crate::metrics::PoolSource;
 use crate::probe::AskNode;
@@ -37,6 +38,7 @@ pub struct Builder<M: Manager, R: Runtime = DefaultRuntime> {
     judge: Option<JudgeError<M::Error>>,
     ask: Option<AskNode<M::Connection>>,
     discover: Option<(Duration, Arc<dyn AnyDiscover<M>>)>,
+    hooks: Hooks<M>,
     parts: Vec<Part>,
     registry: Option<Registry>,
     watch: Watch,
@@ -54,6 +56,7 @@ impl<M: Manager> Builder<M> {
             judge: None,
             ask: None,
             discover: None,
+            hooks: Hooks::default(),
             parts: Vec::new(),
             registry: None,
             watch: Watch::default(),
@@ -74,6 +77,7 @@ impl<M: Manager, R: Runtime> Builder<M, R> {
             judge: self.judge,
             ask: self.ask,
             discover: self.discover,
+            hooks: self.hooks,
             parts: self.parts,
             registry: self.registry,
             watch: self.watch,
@@ -212,6 +216,58 @@ impl<M: Manager, R: Runtime> Builder<M, R> {
         self
     }
 
+    /// Sets what is done with each new connection before it is lent, within the connect timeout. An
+    /// error counts as a failure to connect. As all hooks it is that of every node, of those added
+    /// later too.
+    pub fn after_connect<F>(mut self, hook: F) -> Self
+    where
+        F: for<'a> Fn(
+                &'a mut M::Connection,
+                &'a ConnectionInfo,
+            )
+                -> Pin<Box<dyn Future<Output = Result<(), M::Error>> + Send + 'a>>
+            + Send
+            + Sync
+            + 'static,
+    {
+        self.hooks.after_connect = Some(Arc::new(hook));
+        self
+    }
+
+    /// Sets what judges each connection right before it is lent.
+    ///
+    /// ```
+    /// use pool_facade::pool_core::Verdict;
+    /// # use pool_core::testing::Script;
+    /// # let manager = Script::new().manager();
+    ///
+    /// let pool = pool_facade::Pool::builder()
+    ///     .node("a", manager)
+    ///     .after_connect(|connection, _| Box::pin(async move {
+    ///         connection.dirt = 0; // `SET search_path = app`
+    ///         Ok(())
+    ///     }))
+    ///     .on_checkout(|_, info| if info.uses < 1000 { Verdict::Keep } else { Verdict::Discard })
+    ///     .build()?;
+    /// # Ok::<(), pool_facade::ConfigErrors>(())
+    /// ```
+    pub fn on_checkout<F>(mut self, hook: F) -> Self
+    where
+        F: Fn(&mut M::Connection, &ConnectionInfo) -> Verdict + Send + Sync + 'static,
+    {
+        self.hooks.on_checkout = Some(Arc::new(hook));
+        self
+    }
+
+    /// Sets what judges each connection that is given back.
+    pub fn on_return<F>(mut self, hook: F) -> Self
+    where
+        F: Fn(&mut M::Connection, &ConnectionInfo) -> Verdict + Send + Sync + 'static,
+    {
+        self.hooks.on_return = Some(Arc::new(hook));
+        self
+    }
+
     /// Sets who is told of events of the nodes' pools, by the name of the node. A panic costs that
     /// event alone.
     pub fn on_event(mut self, told: impl Fn(&str, &Event) + Send + Sync + 'static) -> Self {
@@ -267,6 +323,7 @@ impl<M: Manager, R: Runtime> Builder<M, R> {
             judge: self.judge,
             ask: self.ask,
             discover,
+            hooks: self.hooks,
             retries: Retries::default(),
             watch: self.watch,
             registration: OnceLock::new(),

@@ -23,6 +23,7 @@
 //! | Who refused, and when do I come back? | [`Error::kind`], [`Error::retry_after`] |
 //! | What may be tried again? | [`Judgement`]: what was provably not executed, or is idempotent |
 //! | How do I name several nodes? | [`Endpoint`], [`Builder::probe`] for their roles, [`Builder::discover`] to look them up |
+//! | How do I prepare or judge each connection? | [`Builder::after_connect`], [`Builder::on_checkout`], [`Builder::on_return`] |
 //! | How is the pool? | [`Pool::ready`], [`Pool::health`], [`Pool::state`], [`Builder::metrics`] |
 //! | How do I set all that? | [`Config`], from code, documents, URLs and the environment |
 //!
@@ -66,6 +67,7 @@ mod endpoint;
 mod error;
 mod gate;
 mod guard;
+mod hooks;
 mod judge;
 mod metrics;
 mod node;

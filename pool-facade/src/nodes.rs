@@ -82,7 +82,7 @@ impl<M: Manager, R: Runtime> Shared<M, R> {
         let mut core = config.pool.clone();
         core.name = full_name;
         let shared = Arc::downgrade(self);
-        let pool = pool_core::Pool::builder(Tagged(vital.clone()))
+        let builder = pool_core::Pool::builder(Tagged(vital.clone()))
             .runtime(self.runtime.clone())
             .config(core)
             .connect_gate(gate.clone())
@@ -91,9 +91,9 @@ impl<M: Manager, R: Runtime> Shared<M, R> {
                 if let Some(shared) = shared.upgrade() {
                     shared.on_tick(now);
                 }
-            })
-            .build()
-            .expect("the configuration was checked");
+            });
+        let pool = self.hooks.set(builder).build();
+        let pool = pool.expect("the configuration was checked");
         Node {
             pool,
             vital,

@@ -14,6 +14,7 @@ use crate::CallOptions;
 use crate::balance::{self, Board, Flight};
 use crate::control::Control;
 use crate::discover::AnyDiscover;
+use crate::hooks::Hooks;
 use crate::judge::Judgement;
 use crate::node::{Tagged, Vital};
 use crate::observe::OnEvent;
@@ -33,6 +34,7 @@ pub(crate) struct Shared<M: Manager, R: Runtime> {
     /// How nodes are probed, in place of the manager's check.
     pub(crate) ask: Option<AskNode<M::Connection>>,
     pub(crate) discover: Option<Arc<dyn AnyDiscover<M>>>,
+    pub(crate) hooks: Hooks<M>,
     pub(crate) retries: Retries,
     pub(crate) watch: Watch,
     /// Keeps the pool in a registry of metrics.

@@ -1,8 +1,15 @@
 //! What the builder makes of what it is given.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends")]
 
-use pool_core::testing::{Script, Scripted};
-use pool_facade::{Builder, Config, Pool, pool_core};
+mod support;
+
+use std::sync::Mutex;
+use std::sync::{Arc, PoisonError};
+
+use pool_core::testing::{Script, Scripted, ScriptedError};
+use pool_core::{ErrorClass, Verdict};
+use pool_facade::{Builder, Config, Endpoint, ErrorKind, Pool, pool_core};
+use support::{ms, settle};
 
 fn seven_waiters(config: &mut Config) {
     config.pool.max_waiters = 7;
@@ -42,4 +49,65 @@ fn limits_follow_the_size_unless_they_were_set() {
         sizes(|it| it.max_size(100).config(Config::default())),
         (10, 8, 1024)
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn hooks_see_the_connections_of_every_node_of_those_added_later_too() {
+    let log = Arc::new(Mutex::new(Vec::new()));
+    let write = |what: &'static str| {
+        let log = log.clone();
+        move |id: u64| {
+            let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+            log.push((what, id));
+        }
+    };
+    let (connected, lent, returned) = (write("connected"), write("lent"), write("returned"));
+    let scripts = [Script::new(), Script::new()];
+    let pool = Pool::builder()
+        .node("a", scripts[0].manager())
+        .after_connect(move |connection, info| {
+            connected(info.id);
+            Box::pin(async move {
+                connection.dirt = 7;
+                Ok(())
+            })
+        })
+        .on_checkout(move |connection, info| {
+            assert_eq!(connection.dirt, 7);
+            lent(info.uses);
+            Verdict::Keep
+        })
+        .on_return(move |_, info| {
+            returned(info.uses);
+            Verdict::Discard
+        })
+        .build()
+        .unwrap();
+    let entries = || std::mem::take(&mut *log.lock().unwrap());
+    let guard = pool.get().await.unwrap();
+    drop(guard);
+    let _kept = pool.get().await.unwrap();
+    settle().await;
+    let seen = entries();
+    for what in ["connected", "lent"] {
+        assert_eq!(seen.iter().filter(|it| it.0 == what).count(), 2, "{seen:?}");
+    }
+    assert_eq!(scripts[0].live(), 1, "what is discarded is closed");
+    pool.add(Endpoint::new("b", scripts[1].manager())).unwrap();
+    pool.remove("a", ms(0)).await.unwrap();
+    pool.run(async |_| Ok(())).await.unwrap();
+    settle().await;
+    let names: Vec<_> = entries().into_iter().map(|it| it.0).collect();
+    assert_eq!(names, ["connected", "lent", "returned"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hook_that_fails_after_connecting_is_a_failure_to_connect() {
+    let pool = Pool::builder()
+        .node("a", Script::new().manager())
+        .after_connect(|_, _| Box::pin(async { Err(ScriptedError::new(ErrorClass::Permanent)) }))
+        .build()
+        .unwrap();
+    let error = pool.get().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Connect, "{error}");
 }
