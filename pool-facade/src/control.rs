@@ -126,8 +126,9 @@ impl Control {
 
 impl State {
     /// What the monitor of a node wants now: a probe, or that a belief be changed since one was
-    /// not heard of. One that calls have cast doubt on is asked soon. Where there is but one node
-    /// there is nothing to decide, and nothing is asked.
+    /// not heard of. One that calls have cast doubt on is asked soon, and so is one that may have
+    /// become what calls are in want of. Where there is but one node there is nothing to decide, and
+    /// nothing is asked.
     pub(crate) fn poll_monitor(
         &mut self,
         id: NodeId,
@@ -137,6 +138,7 @@ impl State {
         if self.members.len() < 2 {
             return (None, None);
         }
+        let suspect = suspect || self.balancer.may_take_over(id);
         let monitor = self.monitor_of(id);
         let poll = |monitor: &mut Monitor<Role>| {
             if suspect {

@@ -171,6 +171,17 @@ impl Balancer {
         Some(record.view(self.board.in_flight(id), &self.policy, now))
     }
 
+    /// Whether there are calls that no serving node takes, and this one serves: it may play another
+    /// part by now.
+    pub(crate) fn may_take_over(&self, id: NodeId) -> bool {
+        let serving = || {
+            let records = self.records.iter().flatten();
+            records.filter(|it| it.standing.serves())
+        };
+        let lacks = |access| !serving().any(|it| it.node.role.tier(access).is_some());
+        serving().any(|it| it.id == id) && (lacks(Access::Read) || lacks(Access::Write))
+    }
+
     fn change(&mut self, id: NodeId, now: Instant, change: impl FnOnce(&mut Node)) -> bool {
         let Some(record) = self.record_mut(id) else {
             return false;

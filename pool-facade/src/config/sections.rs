@@ -58,7 +58,8 @@ pub struct HealthConfig {
     /// From one probe of a node to the next, while all is as believed. Default: 10 s; none: nodes
     /// are not probed, and only calls tell how they are.
     pub interval: Option<Duration>,
-    /// The same while the last result disagrees with the belief. Default: 1 s.
+    /// The same while the last result disagrees with the belief, and while no node that serves takes
+    /// writes, or reads: one may have been promoted. Default: 1 s.
     pub fast_interval: Duration,
     /// The same while the node is down. Default: 2 s, as one that is back is wanted soon; to spare
     /// it is the connect gate's work.
