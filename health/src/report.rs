@@ -70,6 +70,24 @@ impl<R> Report<R> {
         }
     }
 
+    /// The same in other words for the part that the target plays.
+    ///
+    /// ```
+    /// use health::VaultRole;
+    ///
+    /// let report = VaultRole::Standby.report().map_role(|role| role == VaultRole::Active);
+    /// assert_eq!(report.role(), Some(&false));
+    /// ```
+    #[must_use]
+    pub fn map_role<S>(self, name: impl FnOnce(R) -> S) -> Report<S> {
+        Report {
+            state: self.state,
+            weight: self.weight,
+            role: self.role.map(name),
+            failure: self.failure,
+        }
+    }
+
     /// The state found; never [`State::Unknown`].
     #[must_use]
     pub const fn state(&self) -> State {
