@@ -169,6 +169,9 @@ impl<M: Manager, R: Runtime> Builder<M, R> {
     ///     .build()?;
     /// # Ok::<(), pool_facade::ConfigErrors>(())
     /// ```
+    ///
+    /// The roles of `health` are [roles](Role#impl-From<VaultRole>-for-Role) here too:
+    /// `role.report().map_role(Role::from)`.
     pub fn probe<F>(mut self, ask: F) -> Self
     where
         F: for<'a> Fn(

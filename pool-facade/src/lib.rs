@@ -78,6 +78,7 @@ mod plan;
 mod pool;
 mod probe;
 mod random;
+mod role;
 mod run;
 mod shared;
 mod state;

@@ -76,6 +76,9 @@ pub enum Role {
     Primary,
     /// Takes reads alone.
     Replica,
+    /// Takes reads, and hands on writes to the active member of a cluster: these when no other
+    /// serves.
+    ForwardingReplica,
     /// Hands on to the active member of a cluster, if it can: used when no other serves.
     #[non_exhaustive]
     Standby {
@@ -96,11 +99,13 @@ impl Role {
     /// How readily it takes `access`: 0 first, `None` never.
     pub(super) const fn tier(self, access: Access) -> Option<u8> {
         match (self, access) {
-            (Self::Any, _) | (Self::Primary, Access::Write) | (Self::Replica, Access::Read) => {
-                Some(0)
-            }
+            (Self::Any, _)
+            | (Self::Primary, Access::Write)
+            | (Self::Replica | Self::ForwardingReplica, Access::Read) => Some(0),
             (Self::Primary, Access::Read) => Some(1),
-            (Self::Standby { forwards: true }, _) => Some(2),
+            (Self::ForwardingReplica, Access::Write) | (Self::Standby { forwards: true }, _) => {
+                Some(2)
+            }
             (Self::Replica, Access::Write) | (Self::Standby { .. } | Self::None, _) => None,
         }
     }

@@ -154,6 +154,7 @@ mod tests {
             Just(Role::Any),
             Just(Role::Primary),
             Just(Role::Replica),
+            Just(Role::ForwardingReplica),
             Just(Role::standby(true)),
             Just(Role::standby(false)),
             Just(Role::None),

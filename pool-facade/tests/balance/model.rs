@@ -30,6 +30,7 @@ fn role() -> impl Strategy<Value = Role> {
         3 => Just(Role::Any),
         2 => Just(Role::Primary),
         3 => Just(Role::Replica),
+        1 => Just(Role::ForwardingReplica),
         1 => Just(Role::standby(true)),
         1 => Just(Role::standby(false)),
         1 => Just(Role::None),
@@ -91,7 +92,7 @@ struct Model {
 fn may(role: Role, access: Access) -> bool {
     match role {
         Role::Any => true,
-        Role::Primary => true,
+        Role::Primary | Role::ForwardingReplica => true,
         Role::Replica => access == Access::Read,
         Role::Standby { forwards, .. } => forwards,
         _ => false,
