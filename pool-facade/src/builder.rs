@@ -13,7 +13,7 @@ use pool_core::{ConnectionInfo, Event, Manager, Verdict};
 use pool_metrics::Registry;
 
 use crate::balance::{Balancer, Role};
-use crate::config::{Config, ConfigErrors};
+use crate::config::{self, Config, ConfigErrors};
 use crate::control::{Control, Part};
 use crate::discover::{AnyDiscover, Discover, Lookups};
 use crate::endpoint::Endpoint;
@@ -28,7 +28,7 @@ use crate::{Pool, State, nodes};
 /// at once.
 #[must_use = "a builder does nothing until it is built"]
 pub struct Builder<M: Manager, R: Runtime = DefaultRuntime> {
-    runtime: Option<R>,
+    runtime: R,
     name: Option<String>,
     zone: Option<String>,
     config: Config,
@@ -47,7 +47,7 @@ pub struct Builder<M: Manager, R: Runtime = DefaultRuntime> {
 impl<M: Manager> Builder<M> {
     pub(crate) fn new() -> Self {
         Self {
-            runtime: default_runtime(),
+            runtime: DefaultRuntime::default(),
             name: None,
             zone: None,
             config: Config::default(),
@@ -68,7 +68,7 @@ impl<M: Manager, R: Runtime> Builder<M, R> {
     /// Sets the runtime that the pool lives on, in place of tokio.
     pub fn runtime<S: Runtime>(self, runtime: S) -> Builder<M, S> {
         Builder {
-            runtime: Some(runtime),
+            runtime,
             name: self.name,
             zone: self.zone,
             config: self.config,
@@ -296,31 +296,23 @@ impl<M: Manager, R: Runtime> Builder<M, R> {
     ///
     /// # Errors
     ///
-    /// All rules that the configuration breaks; no nodes, two of one name, or no runtime.
+    /// All rules that the configuration breaks; no nodes, or two of one name.
     pub fn build(self) -> Result<Pool<M, R>, ConfigErrors> {
-        self.config.validate()?;
-        let none = |what: &str, rule: &str| Err(nodes::violation(what, rule));
+        let mut violations = config::check(&self.config);
         if self.endpoints.is_empty() {
-            return none("none", "must be given, at least one");
+            violations.push(nodes::violation("none", "must be given, at least one"));
         }
-        let Some(runtime) = self.runtime else {
-            return none(
-                "runtime",
-                "must be set when the `tokio` feature of pool-core is off",
-            );
-        };
+        let (every, discover) = self.discover.unzip();
+        violations.extend(every.and_then(|every| config::check_span("discover", every)));
+        ConfigErrors::unless_empty(violations)?;
         let balancer = Balancer::new(self.config.balance.policy()).expect("it was checked");
         let monitor = PoolMonitor::new(self.config.health.thresholds()).expect("it was checked");
-        let (every, discover) = self.discover.unzip();
-        if every.is_some_and(|every| every.is_zero()) {
-            return none("discover", "must be looked up in intervals above zero");
-        }
         let lookups = every.map(Lookups::new);
         let name = self.name.unwrap_or_else(|| self.config.pool.name.clone());
         let shared = Arc::new(Shared {
             name: name.into(),
             zone: self.zone,
-            runtime,
+            runtime: self.runtime,
             plan: ArcSwap::from_pointee(nodes::plan(&self.config)),
             board: balancer.board().clone(),
             judge: self.judge,
@@ -338,9 +330,9 @@ impl<M: Manager, R: Runtime> Builder<M, R> {
         }
         if let Some(registry) = self.registry {
             let source = Arc::new(PoolSource(Arc::downgrade(&shared)));
-            let registered = registry.register(source);
-            let registration =
-                registered.map_err(|error| nodes::violation("metrics", &error.to_string()))?;
+            let registration = registry.register(source).map_err(|error| {
+                ConfigErrors::one(nodes::violation("metrics", &error.to_string()))
+            })?;
             // Nothing was set before.
             let _ = shared.registration.set(registration);
         }
@@ -355,8 +347,4 @@ impl<M: Manager, R: Runtime> fmt::Debug for Builder<M, R> {
             .field("endpoints", &self.endpoints)
             .finish_non_exhaustive()
     }
-}
-
-fn default_runtime() -> Option<DefaultRuntime> {
-    Some(pool_core::runtime::Tokio::default())
 }

@@ -167,10 +167,12 @@ impl State {
         now: Instant,
     ) -> Result<balance::NodeId, ConfigErrors> {
         if self.members.iter().any(|member| member.name == name) {
-            return Err(violation(&name, "must be the only node of its name"));
+            let rule = "must be the only node of its name";
+            return Err(ConfigErrors::one(violation(&name, rule)));
         }
         let id = self.balancer.insert(node, now);
-        let id = id.map_err(|error| violation(&name, &error.to_string()))?;
+        let refused = |error| ConfigErrors::one(violation(&name, &format!("{error}")));
+        let id = id.map_err(refused)?;
         let monitor = self.config.health.monitor().map(|policy| {
             Monitor::new(policy, random(), now).expect("the configuration was checked")
         });
@@ -228,15 +230,11 @@ pub(crate) fn plan<M: Manager, R: Runtime>(config: &Config) -> Plan<M, R> {
     Plan::new(retry, Arc::new(budget))
 }
 
-pub(crate) fn violation(node: &str, rule: &str) -> ConfigErrors {
-    let violation = Violation {
+pub(crate) fn violation(node: &str, rule: &str) -> Violation {
+    Violation {
         field: "node".into(),
         value: node.into(),
         rule: rule.into(),
         origin: None,
-    };
-    match ConfigErrors::unless_empty(vec![violation]) {
-        Err(errors) => errors,
-        Ok(()) => unreachable!("there is one violation"),
     }
 }

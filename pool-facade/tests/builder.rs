@@ -5,6 +5,7 @@ mod support;
 
 use std::sync::Mutex;
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use pool_core::testing::{Script, Scripted, ScriptedError};
 use pool_core::{ErrorClass, Verdict};
@@ -110,4 +111,40 @@ async fn a_hook_that_fails_after_connecting_is_a_failure_to_connect() {
         .unwrap();
     let error = pool.get().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Connect, "{error}");
+}
+
+#[test]
+fn nodes_are_looked_up_in_spans_of_which_the_clock_knows_the_end() {
+    let looked_up_every = |every| {
+        let nodes = async || Ok::<_, String>(Vec::new());
+        let builder = Pool::builder().node("a", Script::new().manager());
+        builder.discover(every, nodes).build().map(drop)
+    };
+    let century = Duration::from_secs(100 * 365 * 24 * 3600);
+    for every in [Duration::from_nanos(1), century] {
+        looked_up_every(every).unwrap();
+    }
+    for every in [
+        Duration::ZERO,
+        century + Duration::from_nanos(1),
+        Duration::MAX,
+    ] {
+        let errors = looked_up_every(every).unwrap_err();
+        let [violation] = errors.violations() else {
+            panic!("{errors}");
+        };
+        assert_eq!(violation.field, "discover");
+        let rule = "must be above zero and at most 100 years; no limit is none, where allowed";
+        assert_eq!(violation.rule, rule);
+    }
+}
+
+#[test]
+fn everything_that_is_wrong_is_named_at_once() {
+    let nodes = async || Ok::<_, String>(Vec::new());
+    let builder = Pool::<Scripted>::builder().max_size(0);
+    let builder = builder.discover(Duration::ZERO, nodes);
+    let errors = builder.build().unwrap_err();
+    let fields: Vec<_> = errors.violations().iter().map(|it| &*it.field).collect();
+    assert_eq!(fields, ["max_size", "node", "discover"], "{errors}");
 }

@@ -42,6 +42,7 @@ pub use self::breaker::{BreakerConfig, DegradedConfig, HalfOpenConfig, SlowConfi
 pub use document::Document;
 pub use loaded::Loaded;
 pub use rules::{ConfigErrors, Violation};
+pub(crate) use rules::{check, check_span};
 pub use sections::{BalanceConfig, BudgetConfig, ConnectConfig, HealthConfig, RetryConfig};
 pub use sources::{Origin, Sources};
 
@@ -89,7 +90,7 @@ impl Config {
     ///
     /// All violations at once.
     pub fn validate(&self) -> Result<(), ConfigErrors> {
-        ConfigErrors::unless_empty(rules::check(self))
+        ConfigErrors::unless_empty(check(self))
     }
 
     /// What must change in a running pool to get from these settings to `new`.
@@ -99,7 +100,7 @@ impl Config {
     /// What is wrong with `new`, and every difference that takes a new pool; then nothing must
     /// change.
     pub fn diff_live(&self, new: &Self) -> Result<Vec<Change>, ConfigErrors> {
-        let mut violations = rules::check(new);
+        let mut violations = check(new);
         let mut changes = Vec::new();
         for (old, new) in self.texts().into_iter().zip(new.texts()) {
             if old.text == new.text {

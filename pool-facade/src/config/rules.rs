@@ -11,7 +11,7 @@ use super::setting::Setting;
 use super::sources::Origin;
 
 /// Every broken rule, in the order of the settings.
-pub(super) fn check(config: &Config) -> Vec<Violation> {
+pub(crate) fn check(config: &Config) -> Vec<Violation> {
     let texts = config.texts();
     let mut found = Found {
         violations: Vec::new(),
@@ -162,11 +162,24 @@ impl Visitor for Found {
         let Some(span) = value.span() else {
             return;
         };
-        if span.is_zero() || span > LONGEST {
-            let rule = "must be above zero and at most 100 years; no limit is none, where allowed";
-            self.add(path.into(), &value.print(), rule.into());
+        if !is_span(span) {
+            self.add(path.into(), &value.print(), SPAN.into());
         }
     }
+}
+
+/// What is wrong with a span that is not part of a [`Config`].
+pub(crate) fn check_span(field: &str, span: Duration) -> Option<Violation> {
+    (!is_span(span)).then(|| Violation {
+        field: field.into(),
+        value: span.print(),
+        rule: SPAN.into(),
+        origin: None,
+    })
+}
+
+fn is_span(span: Duration) -> bool {
+    !span.is_zero() && span <= LONGEST
 }
 
 /// One setting that breaks a rule.
@@ -206,6 +219,10 @@ impl ConfigErrors {
         }
     }
 
+    pub(crate) fn one(violation: Violation) -> Self {
+        Self(vec![violation])
+    }
+
     /// The violations: those of reading, then those of rules in the order of the settings.
     pub fn violations(&self) -> &[Violation] {
         &self.0
@@ -228,6 +245,7 @@ impl fmt::Display for ConfigErrors {
 impl std::error::Error for ConfigErrors {}
 
 const AT_LEAST_ONE: &str = "must be at least 1";
+const SPAN: &str = "must be above zero and at most 100 years; no limit is none, where allowed";
 
 /// As in `pool_core`: far beyond any use, and safe to add to an `Instant`.
 const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
