@@ -59,6 +59,20 @@
 //! So a health check that is wrong costs a few calls at 1, 2, 4, .. 30 s, and no flapping. What
 //! calls themselves prove, that a node fails or that it serves, has to wait for the first window
 //! alone: some twenty calls that succeed bring a node back, whatever its probes say.
+//!
+//! # Why there is no `health::Outlier` here
+//!
+//! It ejects by outcomes, for those who have a list of targets and no prices. A standing keeps each
+//! of its promises, and keeping both would be two judges of one matter:
+//!
+//! | `Outlier` | here |
+//! |---|---|
+//! | failures in a row eject: 5, at once | each multiplies the price by 1.37 at once; after 3 the next tick takes the node out |
+//! | so does a failure rate: 50 % of 50 results | 20 % as a moving average, of any number |
+//! | so does a success rate far below the group's | the third power of the success rate is in the price: 10 % failures, 1.37 times as dear |
+//! | the time out grows: 30 s, 60 s, .. 300 s | 1 s, 2 s, 4 s, .. 30 s, and a background probe, not a caller, tries it before |
+//! | never more than half are out | below half that serve, health is [ignored](Policy::panic_percent) |
+//! | no good probe ends it early | it does after the window; calls that fail then double the window |
 
 mod balancer;
 mod board;
