@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use load::{Rates, Seen, Tally};
-use pool_facade::balance::{Role, Standing};
+use pool_facade::balance::Role;
 use pool_facade::pool_core::CloseReport;
 use pool_facade::{NodeState, Pool};
 use pool_postgres::PgManager;
@@ -152,8 +152,12 @@ impl Stage {
         let full = |rates: &Rates| is_full(rates, usual);
         self.recover("the return of the old primary", before, full)
             .await;
+        // It may yet count as slow: the first answers of a cold server are.
         let view = self.node("first").view.unwrap();
-        assert_eq!((view.role, view.standing), (Role::Replica, Standing::Good));
+        assert!(
+            view.role == Role::Replica && view.standing.serves(),
+            "{view:?}"
+        );
     }
 
     /// Waits for the full rate, and looks at what it has cost since `before`.
@@ -222,7 +226,15 @@ impl Stage {
         let report = self.pool.close(Duration::from_secs(2)).await;
         assert_eq!(report, CloseReport::default());
         for server in [&self.first, &self.second] {
-            assert_eq!(server.ask(Cluster::backends).await, 0);
+            // Each has been told that its client leaves, and some are still about it.
+            let mut left = 0;
+            for _ in 0..100 {
+                left = server.ask(Cluster::backends).await;
+                if left == 0 {
+                    break;
+                }
+            }
+            assert_eq!(left, 0, "sessions are left");
         }
     }
 
