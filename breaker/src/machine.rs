@@ -8,6 +8,8 @@
 mod judge;
 #[cfg(test)]
 mod reachability;
+#[cfg(test)]
+mod rules;
 mod shell;
 
 use std::collections::VecDeque;

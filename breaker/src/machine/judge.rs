@@ -346,7 +346,7 @@ impl Machine {
     }
 
     /// Uniform in `0..=most`, by the high half of a product.
-    fn random_up_to(&mut self, most: u64) -> u64 {
+    pub(super) fn random_up_to(&mut self, most: u64) -> u64 {
         self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.random;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
