@@ -1,5 +1,7 @@
 //! The rules of the machine, one by one, each at its boundary.
 
+mod health;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
@@ -80,7 +82,7 @@ fn open_times_double_up_to_the_longest_and_are_random_in_their_upper_half() {
         first: MS * 100,
         max: MS * 300,
     };
-    let config = plain().consecutive(1).open_time(time);
+    let config = plain().consecutive(1).half_open(1, 1).open_time(time);
     let (mut shortest, mut longest) = ([1.0_f64; 4], [0.0_f64; 4]);
     for seed in 0..64 {
         let mut now = crate::clock::system_now();
@@ -185,95 +187,6 @@ fn probes_are_judged_by_their_results_and_their_deadline_alone() {
     machine.tick(now + OPEN * 10);
     assert_eq!(machine.state(), State::Open);
     assert_eq!(cause(&mut machine), Some(Cause::ProbesLate));
-}
-
-#[test]
-fn the_healthy_share_degrades_under_one_threshold_and_recovers_over_the_other() {
-    let rules = Config::for_health();
-    // From closed: how many of ten are healthy, and where that leads.
-    let table = [
-        (10, State::Closed),
-        (5, State::Closed),
-        (4, State::Degraded),
-        (1, State::Degraded),
-        (0, State::Open),
-    ];
-    for (healthy, state) in table {
-        let (mut machine, now) = start(rules);
-        machine.report_health(healthy, 10, now);
-        assert_eq!(machine.state(), state, "{healthy}");
-    }
-    let (mut machine, now) = start(rules.degraded(None));
-    machine.report_health(4, 10, now);
-    assert_eq!(
-        (machine.state(), machine.next_event()),
-        (State::Closed, None)
-    );
-    for mode in [Mode::ForcedClosed, Mode::ForcedOpen, Mode::MetricsOnly] {
-        let (mut machine, now) = start(rules);
-        machine.force(mode, now);
-        machine.report_health(0, 10, now);
-        assert_eq!(machine.state(), State::Closed, "{mode}");
-    }
-}
-
-#[test]
-fn a_good_report_begins_to_probe_and_counts_as_a_good_call() {
-    let (mut machine, now) = start(Config::for_health());
-    machine.report_health(0, 10, now);
-    machine.report_health(8, 10, now);
-    assert_eq!(machine.state(), State::Open);
-    machine.report_health(9, 10, now);
-    assert_eq!(machine.state(), State::HalfOpen);
-    machine.report_health(9, 10, now);
-    machine.report_health(8, 10, now);
-    machine.report_health(8, 10, now);
-    assert_eq!(machine.state(), State::HalfOpen);
-    machine.report_health(9, 10, now);
-    assert_eq!(machine.state(), State::Degraded);
-    assert_eq!(cause(&mut machine), Some(Cause::ProbesPassed));
-    let (mut machine, now) = start(Config::for_health());
-    machine.report_health(0, 10, now);
-    machine.report_health(9, 10, now);
-    machine.report_health(0, 10, now);
-    assert_eq!(machine.state(), State::Open);
-}
-
-#[test]
-fn health_that_was_low_holds_the_degraded_state_until_it_is_over_the_upper_threshold() {
-    let rules = Config::for_health().minimum_calls(3).degraded(degraded());
-    for (healthy, state) in [(8, State::Degraded), (9, State::Closed)] {
-        let (mut machine, now) = start(rules);
-        machine.report_health(4, 10, now);
-        machine.report_health(healthy, 10, now);
-        let later = now + OPEN;
-        machine.report_health(healthy, 10, later);
-        calls(&mut machine, 1, Outcome::Success, later);
-        assert_eq!(machine.state(), state, "{healthy}");
-    }
-    let (mut machine, now) = start(rules);
-    machine.report_health(4, 10, now);
-    for later in [now, now + OPEN, now + OPEN * 2] {
-        machine.report_health(6, 10, later);
-        calls(&mut machine, 3, Outcome::Success, later);
-        assert_eq!(
-            machine.state(),
-            State::Degraded,
-            "not low and not recovered"
-        );
-    }
-    // Reports alone suffice: three that are good, held for a second.
-    let (mut machine, now) = start(rules);
-    machine.report_health(4, 10, now);
-    for (later, state) in [
-        (now, State::Degraded),
-        (now + OPEN - NS, State::Degraded),
-        (now + OPEN, State::Closed),
-    ] {
-        machine.report_health(9, 10, later);
-        assert_eq!(machine.state(), state);
-    }
-    assert_eq!(cause(&mut machine), Some(Cause::Calm));
 }
 
 #[test]
