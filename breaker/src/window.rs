@@ -367,3 +367,233 @@ impl CountWindow {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const WIDTH_NS: u64 = 10;
+
+    #[derive(Clone, Debug)]
+    enum Op {
+        Record(Kind, bool),
+        Successes(u64),
+        /// Time goes on by so many nanoseconds.
+        Pass(u64),
+        /// Another clock tells a time so much earlier.
+        Earlier(u64),
+        Clear,
+        Reshape(Window),
+    }
+
+    /// Every result since the last clear, with its period.
+    #[derive(Default)]
+    struct Model {
+        period: u64,
+        results: Vec<(u64, Kind, bool)>,
+        recorded: u64,
+    }
+
+    impl Model {
+        fn seen(&self, window: Window) -> &[(u64, Kind, bool)] {
+            let from = match window {
+                Window::Time { buckets, .. } => {
+                    let first = (self.period + 1).saturating_sub(u64::from(buckets));
+                    self.results.partition_point(|result| result.0 < first)
+                }
+                Window::Count { calls } => self.results.len().saturating_sub(calls as usize),
+            };
+            &self.results[from..]
+        }
+
+        fn counts(&self, window: Window) -> Counts {
+            let seen = self.seen(window);
+            let count = |kind| seen.iter().filter(|result| result.1 == kind).count() as u64;
+            // A count window looks back over all results, for a row may be longer than it.
+            let alive = |result: &&(u64, Kind, bool)| result.1 != Kind::Success;
+            let row = self.results.iter().rev().take_while(alive);
+            let row = row.filter(|result| result.1 == Kind::Failure).count() as u64;
+            Counts {
+                successes: count(Kind::Success),
+                failures: count(Kind::Failure),
+                overloads: count(Kind::Overload),
+                slow: seen.iter().filter(|result| result.2).count() as u64,
+                streak: match window {
+                    Window::Count { .. } => row,
+                    Window::Time { .. } if count(Kind::Success) > 0 => 0,
+                    Window::Time { .. } => count(Kind::Failure),
+                },
+            }
+        }
+
+        fn recent_overload(&self, window: Window, span_ns: u64) -> (u64, u64) {
+            let first = match window {
+                Window::Time { .. } => (self.period + 1).saturating_sub(span_ns.div_ceil(WIDTH_NS)),
+                Window::Count { .. } => 0,
+            };
+            let seen = self.seen(window).iter().filter(|result| result.0 >= first);
+            let overloads = seen.clone().filter(|result| result.1 == Kind::Overload);
+            (overloads.count() as u64, seen.count() as u64)
+        }
+    }
+
+    fn window() -> impl Strategy<Value = Window> {
+        let width = Duration::from_nanos(WIDTH_NS);
+        prop_oneof![
+            3 => (1..6_u32).prop_map(move |buckets| Window::Time { buckets, width }),
+            2 => (1..6_u32).prop_map(|calls| Window::Count { calls }),
+        ]
+    }
+
+    fn op() -> impl Strategy<Value = Op> {
+        let kind = prop_oneof![
+            Just(Kind::Success),
+            Just(Kind::Failure),
+            Just(Kind::Overload)
+        ];
+        prop_oneof![
+            8 => (kind, any::<bool>()).prop_map(|(kind, slow)| Op::Record(kind, slow)),
+            2 => (0..9_u64).prop_map(Op::Successes),
+            4 => (0..70_u64).prop_map(Op::Pass),
+            1 => (0..70_u64).prop_map(Op::Earlier),
+            1 => Just(Op::Clear),
+            1 => window().prop_map(Op::Reshape),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn a_window_counts_what_a_list_of_all_results_does(
+            start in window(),
+            ops in proptest::collection::vec(op(), 1..60),
+        ) {
+            let (mut shape, mut now_ns) = (start, 0);
+            let (mut evidence, mut model) = (Evidence::new(start), Model::default());
+            for op in ops {
+                match op {
+                    Op::Record(kind, slow) => {
+                        evidence.record(kind, slow);
+                        model.results.push((model.period, kind, slow));
+                        model.recorded += 1;
+                    }
+                    Op::Successes(count) => {
+                        evidence.record_successes(count);
+                        let success = (model.period, Kind::Success, false);
+                        model.results.extend((0..count).map(|_| success));
+                        model.recorded += count;
+                    }
+                    Op::Pass(by) => now_ns += by,
+                    Op::Earlier(by) => evidence.advance(now_ns.saturating_sub(by)),
+                    Op::Clear => {
+                        evidence.clear();
+                        (model.results, model.recorded) = (Vec::new(), 0);
+                    }
+                    Op::Reshape(new) => {
+                        let time = |window| matches!(window, Window::Time { .. });
+                        let kept = time(shape) == time(new);
+                        prop_assert_eq!(evidence.reshape(new), kept);
+                        model.results = model.seen(shape).to_vec();
+                        if let Window::Count { .. } = new {
+                            model.results = model.seen(new).to_vec();
+                        }
+                        if !kept {
+                            model = Model::default();
+                        }
+                        shape = new;
+                    }
+                }
+                evidence.advance(now_ns);
+                if let Window::Time { .. } = shape {
+                    model.period = now_ns / WIDTH_NS;
+                    prop_assert_eq!(evidence.period_end_ns(), (model.period + 1) * WIDTH_NS);
+                } else {
+                    prop_assert_eq!(evidence.period_end_ns(), u64::MAX);
+                }
+                prop_assert_eq!(evidence.counts(), model.counts(shape));
+                prop_assert_eq!(evidence.recorded(), model.recorded);
+                for span_ns in [1, 10, 11, 25, 40, 1000] {
+                    let recent = model.recent_overload(shape, span_ns);
+                    prop_assert_eq!(evidence.recent_overload(span_ns), recent);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn periods_of_another_width_are_other_evidence() {
+        let shape = |ns| Window::Time {
+            buckets: 3,
+            width: Duration::from_nanos(ns),
+        };
+        let mut evidence = Evidence::new(shape(10));
+        evidence.record(Kind::Failure, false);
+        assert!(!evidence.reshape(shape(20)));
+        assert_eq!(evidence.counts(), Counts::default());
+    }
+
+    #[test]
+    fn rates_are_shares_of_all_results() {
+        let counts = Counts {
+            successes: 5,
+            failures: 2,
+            overloads: 3,
+            slow: 4,
+            streak: 0,
+        };
+        assert_eq!(counts.total(), 10);
+        assert!((counts.failure_rate() - 0.5).abs() < 1e-12);
+        assert!((counts.slow_rate() - 0.4).abs() < 1e-12);
+        let none = Counts::default();
+        assert!(none.failure_rate() == 0.0 && none.slow_rate() == 0.0);
+    }
+
+    #[test]
+    fn what_a_share_proves_is_the_lower_end_of_wilsons_interval() {
+        // Part, whole, deviations, and the formula's value to six digits.
+        let table = [
+            (1, 10, 1.96, 0.017_876),
+            (5, 10, 1.0, 0.349_244),
+            (95, 100, 2.0, 0.886_579),
+            (10, 10, 1.0, 0.909_091),
+            (0, 10, 1.0, 0.0),
+            (0, 0, 1.0, 0.0),
+        ];
+        for (part, whole, z, lower) in table {
+            let proven = wilson_lower(part, whole, z);
+            assert!((proven - lower).abs() < 1e-6, "{part} of {whole}: {proven}");
+        }
+    }
+
+    #[test]
+    fn a_full_cell_counts_no_further_and_forgets_no_more_than_it_holds() {
+        let full = u64::from(u32::MAX);
+        let mut evidence = Evidence::new(Window::Time {
+            buckets: 2,
+            width: Duration::from_nanos(WIDTH_NS),
+        });
+        evidence.record_successes(full - 1);
+        evidence.record_successes(5);
+        evidence.record(Kind::Success, true);
+        assert_eq!(
+            (evidence.counts().successes, evidence.counts().slow),
+            (full, 1)
+        );
+        assert_eq!(evidence.recorded(), full + 5);
+        let Evidence::Time(window) = &mut evidence else {
+            unreachable!("it was made so");
+        };
+        (window.buckets[0].slow, window.sums.slow) = (u32::MAX, full);
+        (window.buckets[0].failures, window.sums.failures) = (u32::MAX, full);
+        evidence.record(Kind::Failure, true);
+        assert_eq!(
+            (evidence.counts().failures, evidence.counts().slow),
+            (full, full)
+        );
+        evidence.advance(2 * WIDTH_NS);
+        assert_eq!(evidence.counts(), Counts::default());
+    }
+}
