@@ -83,3 +83,72 @@ pub(crate) struct Rule {
     pub(crate) probes: u32,
     pub(crate) successes: u32,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RULE: Rule = Rule {
+        probes: 5,
+        successes: 2,
+    };
+
+    fn after(successes: u32, failures: u32) -> Probes {
+        Probes {
+            successes,
+            failures,
+            ..Probes::new(7)
+        }
+    }
+
+    #[test]
+    fn so_many_probes_are_issued_and_those_given_back_again() {
+        let mut probes = Probes::new(7);
+        for issued in 1..=3 {
+            assert!(probes.issue(3));
+            assert_eq!(probes.issued(), issued);
+        }
+        assert!(!probes.issue(3));
+        probes.give_back();
+        assert!(probes.issue(3) && !probes.issue(3));
+        assert_eq!((probes.issued(), probes.deadline_ns()), (3, 7));
+    }
+
+    #[test]
+    fn results_decide_as_soon_as_they_can() {
+        let mut probes = Probes::new(7);
+        for good in [false, true, false, false] {
+            assert_eq!(probes.on_result(good, RULE), None);
+        }
+        assert_eq!(probes.on_result(true, RULE), Some(Verdict::Passed));
+        assert_eq!(probes.results(), (2, 3));
+        assert_eq!(after(1, 3).on_result(false, RULE), Some(Verdict::Failed));
+        let all = Rule {
+            probes: 2,
+            successes: 2,
+        };
+        assert_eq!(after(1, 0).on_result(false, all), Some(Verdict::Failed));
+    }
+
+    #[test]
+    fn at_the_deadline_the_share_of_successes_decides() {
+        let table = [
+            ((0, 0), Verdict::Failed),
+            ((0, 1), Verdict::Failed),
+            ((1, 0), Verdict::Passed),
+            ((1, 1), Verdict::Passed),
+            ((1, 2), Verdict::Failed),
+            ((1, 3), Verdict::Failed),
+        ];
+        for ((successes, failures), verdict) in table {
+            let probes = after(successes, failures);
+            assert_eq!(probes.on_deadline(RULE), verdict, "{probes:?}");
+        }
+        let three_of_four = Rule {
+            probes: 4,
+            successes: 3,
+        };
+        assert_eq!(after(3, 1).on_deadline(three_of_four), Verdict::Passed);
+        assert_eq!(after(2, 1).on_deadline(three_of_four), Verdict::Failed);
+    }
+}
