@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use backoff::{Rng as _, SplitMix64};
+use breaker::Mode;
 use pool_core::{Abandoned, Check, ErrorClass, ResetAt, WhenSuspended};
 use pool_facade::Config;
 use pool_facade::balance::Role;
@@ -18,6 +19,8 @@ pub(crate) struct Story {
     pub(crate) reset_at: ResetAt,
     pub(crate) abandoned: Abandoned,
     pub(crate) steps: Vec<Step>,
+    /// Nodes are asked for their roles, which change.
+    pub(crate) roles: bool,
     /// The pool is closed in the midst of it, instead of all faults ending.
     pub(crate) cut_short: bool,
 }
@@ -58,6 +61,11 @@ pub(crate) enum Step {
         node: usize,
         grace: Duration,
     },
+    /// Becomes the primary, and every other one a replica.
+    Promote(usize),
+    /// Becomes a replica: nobody takes writes, unless another one does.
+    Demote(usize),
+    Mode(Mode),
     Pass(Duration),
 }
 
@@ -124,11 +132,42 @@ impl Story {
             // Who keeps connections midway has a protocol that can; this server has not.
             abandoned: dice.of(&[Abandoned::Discard, Abandoned::Reset]),
             steps: (0..steps).map(|_| step(&mut dice, nodes.len())).collect(),
+            roles: false,
             nodes,
             cut_short: dice.one_in(5),
         }
+        .direct(&mut Dice::new(seed ^ DIRECTOR << 32))
+    }
+
+    /// In every other story somebody intervenes: roles change, breakers are forced.
+    fn direct(mut self, dice: &mut Dice) -> Self {
+        if !dice.one_in(2) {
+            return self;
+        }
+        // Who probes no nodes has to tell the pool of roles himself.
+        let has_roles = self.nodes.iter().any(|node| node.role != Role::Any);
+        self.roles = has_roles && self.config.health.interval.is_some();
+        for _ in 0..2 + dice.below(6) {
+            let node = dice.below(self.nodes.len() as u64) as usize;
+            let step = match dice.below(if self.roles { 6 } else { 3 }) {
+                0..3 => Step::Mode(dice.of(&[
+                    Mode::Automatic,
+                    Mode::ForcedOpen,
+                    Mode::ForcedClosed,
+                    Mode::MetricsOnly,
+                ])),
+                3..5 => Step::Promote(node),
+                _ => Step::Demote(node),
+            };
+            let place = dice.below(self.steps.len() as u64 + 1) as usize;
+            self.steps.insert(place, step);
+        }
+        self
     }
 }
+
+/// Such that nobody intervenes in the stories of the corpus, which are older.
+const DIRECTOR: u64 = 518;
 
 fn places(dice: &mut Dice) -> Vec<Place> {
     let count = dice.of(&[1, 1, 2, 3, 3, 5, 10]);

@@ -2,9 +2,11 @@
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
+use breaker::Mode;
 use pool_core::ErrorClass;
 use pool_core::testing::ScriptedError;
 use pool_facade::balance::Role;
@@ -13,7 +15,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 
 use super::history::{Calls, Fault, Place, Step, Story};
-use super::server::{Server, Sim, Violations, pause};
+use super::server::{Link, Server, Sim, Violations, pause};
 
 /// Plays it in a runtime of its own, in paused time, and says how it went: the same each time.
 ///
@@ -81,11 +83,17 @@ struct Stage {
     max_connecting: usize,
     story: Story,
     calls: u64,
+    force: Force,
+    /// Exchanges begun when the breakers were forced open, if they are.
+    begun: Option<u64>,
 }
+
+/// Counts the changes of the breakers' mode; odd while calls must not be rejected.
+#[derive(Debug, Clone, Default)]
+struct Force(Arc<AtomicU64>);
 
 struct Actor {
     server: Arc<Server>,
-    role: Role,
     removed: bool,
 }
 
@@ -115,6 +123,9 @@ impl Stage {
     fn new(story: &Story) -> Self {
         let violations = Violations::default();
         let mut builder = Pool::builder().config(story.config.clone()).zone("here");
+        if story.roles {
+            builder = builder.probe(|link: &mut Link| Box::pin(link.report()));
+        }
         let mut nodes = Vec::new();
         for (index, place) in story.nodes.iter().enumerate() {
             let (endpoint, actor) = node(index, *place, story, &violations);
@@ -132,6 +143,8 @@ impl Stage {
             max_connecting: story.config.pool.max_connecting,
             story: story.clone(),
             calls: 0,
+            force: Force::default(),
+            begun: None,
         }
     }
 
@@ -179,6 +192,14 @@ impl Stage {
                     pool.remove(&name, grace).await;
                 });
             }
+            Step::Promote(node) => {
+                let others = self.nodes.iter().map(|it| &it.server);
+                let leads = others.clone().filter(|it| it.role() == Role::Primary);
+                leads.for_each(|it| it.become_a(Role::Replica));
+                self.nodes[node].server.become_a(Role::Primary);
+            }
+            Step::Demote(node) => self.nodes[node].server.become_a(Role::Replica),
+            Step::Mode(mode) => self.force(mode),
             // The time of its own is in the play.
             Step::Pass(_) => {}
         }
@@ -194,6 +215,19 @@ impl Stage {
         let (endpoint, actor) = node(self.nodes.len(), place, &self.story, &self.violations);
         self.pool.add(endpoint).expect("there is room");
         self.nodes.push(actor);
+    }
+
+    fn force(&mut self, mode: Mode) {
+        let changed = self.pool.reconfigure(|config| config.breaker.mode = mode);
+        changed.expect("a valid mode");
+        let admits = matches!(mode, Mode::ForcedClosed | Mode::MetricsOnly);
+        let changes = self.force.0.load(Relaxed) / 2 + 1;
+        self.force.0.store(changes * 2 + u64::from(admits), Relaxed);
+        self.begun = (mode == Mode::ForcedOpen).then(|| self.begun());
+    }
+
+    fn begun(&self) -> u64 {
+        self.nodes.iter().map(|node| node.server.begun()).sum()
     }
 
     fn strike(&self, node: usize, fault: Fault) {
@@ -216,6 +250,7 @@ impl Stage {
     fn call(&mut self, calls: Calls) {
         for index in 0..calls.count {
             let (pool, violations) = (self.pool.clone(), self.violations.clone());
+            let force = self.force.clone();
             let delay = calls.gap * u32::from(index);
             self.calls += 1;
             let task = self.tasks.spawn(async move {
@@ -223,7 +258,13 @@ impl Stage {
                 let started = Instant::now();
                 let call = one(&pool, calls);
                 let Some(patience) = calls.cancelled else {
-                    let _ = call.await;
+                    let before = force.0.load(Relaxed);
+                    let error = call.await.err().map(|error| error.kind());
+                    let admits = before % 2 == 1 && before == force.0.load(Relaxed);
+                    if admits && error == Some(ErrorKind::Rejected) {
+                        violations
+                            .add("a breaker that was forced closed has rejected a call".into());
+                    }
                     let took = started.elapsed();
                     if calls.timeout.is_some_and(|timeout| took > timeout + SLACK) {
                         violations.add(format!("a call within {:?} took {took:?}", calls.timeout));
@@ -262,7 +303,10 @@ impl Stage {
         if retries > 10 + good / 10 {
             return Err(format!("{retries} retries after {good} good calls"));
         }
-        let begun: u64 = self.nodes.iter().map(|node| node.server.begun()).sum();
+        let begun = self.begun();
+        if self.begun.is_some_and(|before| before != begun) {
+            return Err("a breaker that was forced open has admitted a call".into());
+        }
         if begun > self.calls + retries {
             return Err(format!(
                 "{begun} attempts of {} calls, {retries} retries",
@@ -278,6 +322,7 @@ impl Stage {
             node.server.heal();
         }
         self.pool.resume();
+        self.force(self.story.config.breaker.mode);
         self.await_all().await?;
         self.check()
     }
@@ -302,7 +347,7 @@ impl Stage {
         let writable = self
             .nodes
             .iter()
-            .any(|node| !node.removed && matches!(node.role, Role::Any | Role::Primary));
+            .any(|node| !node.removed && node.server.role() != Role::Replica);
         let mut read_only = false;
         let mut first = None;
         while start.elapsed() < STEADY {
@@ -427,7 +472,8 @@ fn node(
     violations: &Violations,
 ) -> (Endpoint<Sim>, Actor) {
     let seed = story.seed ^ (index as u64 + 1) << 32;
-    let server = Server::new(format!("node-{index}"), seed, violations.clone());
+    let name = format!("node-{index}");
+    let server = Server::new(name, place.role, seed, violations.clone());
     *server
         .script
         .reset_at
@@ -445,7 +491,6 @@ fn node(
         .zone(if place.near { "here" } else { "there" });
     let actor = Actor {
         server,
-        role: place.role,
         removed: false,
     };
     (endpoint, actor)
@@ -462,12 +507,12 @@ async fn one(pool: &Pool<Sim>, calls: Calls) -> Result<(), pool_facade::Error<Sc
     if let Some(timeout) = calls.timeout {
         options = options.timeout(timeout);
     }
-    pool.run_with(options, async |link: &mut super::server::Link| {
+    pool.run_with(options, async |link: &mut Link| {
         let mut held = link.hold();
         if calls.panics {
             panic!("scripted panic");
         }
-        held.exchange(calls.takes).await
+        held.exchange(calls.takes, calls.read_only).await
     })
     .await
 }

@@ -9,6 +9,8 @@ use pool_core::testing::{Script, Scripted, ScriptedConnection, ScriptedError, St
 use pool_core::{
     Abandoned, AbortHandle, CloseReason, ConnectContext, ErrorClass, Manager, ResetAt,
 };
+use pool_facade::balance::Role;
+use pool_facade::health::{Failure, Report};
 
 /// Everything that must not happen, as it happened.
 #[derive(Debug, Clone, Default)]
@@ -41,6 +43,7 @@ pub(crate) struct Server {
     pub(crate) name: String,
     pub(crate) script: Arc<Script>,
     exchanges: Mutex<Exchanges>,
+    role: Mutex<Role>,
     random: Mutex<SplitMix64>,
     /// Connections of earlier epochs are dead.
     epoch: AtomicU64,
@@ -53,12 +56,13 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) fn new(name: String, seed: u64, violations: Violations) -> Arc<Self> {
+    pub(crate) fn new(name: String, role: Role, seed: u64, violations: Violations) -> Arc<Self> {
         let script = Script::new();
         let server = Self {
             name,
             script,
             exchanges: Mutex::new(Exchanges::Well),
+            role: Mutex::new(role),
             random: Mutex::new(SplitMix64::from_seed(seed)),
             epoch: AtomicU64::new(0),
             noticed: Mutex::new(true),
@@ -79,6 +83,14 @@ impl Server {
 
     pub(crate) fn exchanges(&self, become_so: Exchanges) {
         *self.exchanges.lock().expect("nobody panics with it") = become_so;
+    }
+
+    pub(crate) fn role(&self) -> Role {
+        *self.role.lock().expect("nobody panics with it")
+    }
+
+    pub(crate) fn become_a(&self, role: Role) {
+        *self.role.lock().expect("nobody panics with it") = role;
     }
 
     /// All connections die. The peek notices, or only the next exchange does.
@@ -179,13 +191,25 @@ impl Link {
         violations.add(format!("connection {id} of {name} {what}"));
     }
 
+    /// What a probe finds.
+    pub(crate) async fn report(&mut self) -> Report<Role> {
+        let (manager, role) = (self.server.manager(), self.server.role());
+        match manager.is_valid(self).await {
+            Ok(()) => Report::up().with_role(role),
+            Err(_) => Report::down(Failure::Other),
+        }
+    }
+
     /// One question and its answer.
-    async fn exchange(&mut self, takes: Duration) -> Result<(), ScriptedError> {
+    async fn exchange(&mut self, takes: Duration, reads: bool) -> Result<(), ScriptedError> {
         let server = self.server.clone();
         server.begun.fetch_add(1, Relaxed);
         if server.is_dead(self) {
             self.condemned = true;
             return Err(ScriptedError::new(ErrorClass::Broken));
+        }
+        if server.role() == Role::Replica && !reads {
+            return Err(ScriptedError::new(ErrorClass::WrongRole));
         }
         self.midway = true;
         let exchanges = *server.exchanges.lock().expect("nobody panics with it");
@@ -216,8 +240,12 @@ impl Link {
 pub(crate) struct Held<'a>(&'a mut Link);
 
 impl Held<'_> {
-    pub(crate) async fn exchange(&mut self, takes: Duration) -> Result<(), ScriptedError> {
-        self.0.exchange(takes).await
+    pub(crate) async fn exchange(
+        &mut self,
+        takes: Duration,
+        reads: bool,
+    ) -> Result<(), ScriptedError> {
+        self.0.exchange(takes, reads).await
     }
 }
 

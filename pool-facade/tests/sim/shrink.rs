@@ -39,6 +39,7 @@ pub(crate) fn tell(story: &Story, wrong: &str) -> String {
         reset_at,
         abandoned,
         steps,
+        roles,
         cut_short,
     } = story;
     let mut text = format!("seed {seed}: {wrong}\n\n");
@@ -48,7 +49,8 @@ pub(crate) fn tell(story: &Story, wrong: &str) -> String {
     );
     let _ = writeln!(
         text,
-        "reset at {reset_at:?}, abandoned: {abandoned:?}; of the configuration:"
+        "reset at {reset_at:?}, abandoned: {abandoned:?}, asked for roles: {roles}; of the \
+         configuration:"
     );
     let default = pool_facade::Config::default().to_string();
     let config = config.to_string();
