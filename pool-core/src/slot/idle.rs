@@ -606,4 +606,99 @@ mod tests {
         }
         assert_eq!(set.pop(), None);
     }
+
+    fn idle(set: &IdleSet, slots: impl IntoIterator<Item = u32>) {
+        for slot in slots {
+            set.push(set.spot(SlotId(slot))).unwrap();
+        }
+    }
+
+    fn popped(set: &IdleSet) -> Vec<u32> {
+        std::iter::from_fn(|| set.pop())
+            .map(|it| it.id().0)
+            .collect()
+    }
+
+    #[test]
+    fn a_set_that_grows_far_has_a_place_for_every_slot() {
+        for lanes in [1, 2, 8] {
+            let set = IdleSet::new(10, lanes);
+            for slots in [63, 600, 4_000] {
+                set.grow(slots);
+                let all = 0..u32::try_from(slots).unwrap();
+                idle(&set, all.clone());
+                assert_eq!(set.len(), slots);
+                let mut taken = popped(&set);
+                taken.sort_unstable();
+                assert!(taken.into_iter().eq(all), "{slots} slots, {lanes} lanes");
+            }
+        }
+    }
+
+    #[test]
+    fn what_grows_while_others_wait_is_as_shut_as_the_rest() {
+        let set = IdleSet::new(10, 1);
+        set.set_waiting(true);
+        set.grow(1000);
+        assert_eq!(set.push(set.spot(SlotId(999))), Err(Flagged));
+        set.set_waiting(false);
+        idle(&set, [999]);
+        set.close();
+        set.grow(2000);
+        assert_eq!(set.push(set.spot(SlotId(1999))), Err(Flagged));
+        set.set_waiting(true);
+        set.grow(3000);
+        assert_eq!(set.push(set.spot(SlotId(2999))), Err(Flagged));
+        set.set_waiting(false);
+        assert_eq!(set.push(set.spot(SlotId(2999))), Err(Flagged));
+    }
+
+    #[test]
+    fn every_thread_has_a_lane() {
+        for lanes in [1, 2, 4] {
+            let set = IdleSet::new(64, lanes);
+            for _ in 0..40 {
+                std::thread::scope(|scope| {
+                    scope.spawn(|| {
+                        idle(&set, 0..64);
+                        assert_eq!(popped(&set).len(), 64);
+                    });
+                });
+            }
+        }
+    }
+
+    #[test]
+    fn the_row_in_which_something_was_idle_last_is_looked_at_first() {
+        let set = IdleSet::new(3 * 62, 1);
+        // Slots 0, 62 and 124 are the first of their rows.
+        idle(&set, [0, 1, 62, 63]);
+        assert_eq!(set.pop(), Some(OwnedSlot(SlotId(62))));
+        idle(&set, [124]);
+        assert_eq!(set.pop(), Some(OwnedSlot(SlotId(124))));
+        // Nothing is left in row 2: row 0 is next, and stays it though row 2 has one again.
+        assert_eq!(set.pop(), Some(OwnedSlot(SlotId(0))));
+        set.push_flagged(OwnedSlot(SlotId(124)));
+        assert_eq!(popped(&set), [1, 63, 124]);
+    }
+
+    #[test]
+    fn what_is_not_preferred_is_taken_last() {
+        for (rows, other) in [(1, 5), (3, 70)] {
+            let set = IdleSet::new(rows * 62, 1);
+            for slot in [0, 2, 3] {
+                set.prefer(SlotId(slot), false);
+            }
+            set.prefer(SlotId(2), true);
+            set.prefer(SlotId(2), true);
+            idle(&set, [0, 3, other, 2]);
+            assert_eq!(popped(&set), [2, other, 0, 3], "{rows} rows");
+            idle(&set, [0, 3, other]);
+            assert_eq!(set.pop_flagged(), Some(OwnedSlot(SlotId(other))));
+            assert_eq!(set.pop_or_wait(), Some(OwnedSlot(SlotId(0))));
+            set.prefer(SlotId(0), true);
+            idle(&set, [0]);
+            assert_eq!(popped(&set), [0, 3], "it is preferred again");
+        }
+    }
 }
