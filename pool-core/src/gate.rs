@@ -67,9 +67,10 @@ impl<M: Manager, R: Runtime> Pool<M, R> {
 /// wait.
 ///
 /// While attempts succeed it does nothing but hold to the rate. After a failure there is one
-/// attempt at a time, the next after a delay that doubles from 10 ms to 300 ms (500 ms when the
-/// server is full, 1 s when the failure is permanent), of which the upper half is random ("equal
-/// jitter"), so that many pools do not come back in step. For 30 s after the server said that it
+/// attempt at a time, the next after a delay that doubles from 10 ms to 80 ms, and after seven
+/// failures, when it is no mere restart, on to 320 ms (500 ms when the server is full, 1 s when the
+/// failure is permanent). Of the delay the upper half is random ("equal jitter"), so that many
+/// pools do not come back in step. For 30 s after the server said that it
 /// is full, attempts stay single and 200 ms apart even when they succeed.
 pub struct Pacing(Mutex<Pace>);
 
@@ -145,7 +146,13 @@ impl ConnectGate for Pacing {
         let ceiling = match class {
             ErrorClass::Permanent => LONGEST,
             ErrorClass::Overload => LONGEST / 2,
-            _ => (SHORTEST * 2u32.saturating_pow(pace.failures - 1).min(1 << 10)).min(LONG),
+            _ => {
+                let doublings = match pace.failures - 1 {
+                    few @ ..RESTART => few.min(3),
+                    many => many - RESTART + 4,
+                };
+                (SHORTEST * (1 << doublings.min(10))).min(LONG)
+            }
         };
         let delay = ceiling / 2 + pace.random.up_to(ceiling / 2);
         pace.by_failure = Some(now + delay);
@@ -165,7 +172,10 @@ fn interval(rate: Option<u32>) -> Duration {
 }
 
 const SHORTEST: Duration = Duration::from_millis(10);
-const LONG: Duration = Duration::from_millis(300);
+/// How many attempts go by before a server is taken to be away for longer than a restart takes;
+/// with their delays, a third of a second.
+const RESTART: u32 = 7;
+const LONG: Duration = Duration::from_millis(320);
 const LONGEST: Duration = Duration::from_secs(1);
 /// The least time between two attempts while the server is taken to be full.
 const CROWDED: Duration = Duration::from_millis(200);
@@ -227,11 +237,12 @@ mod tests {
 
     #[test]
     fn the_delay_doubles_with_each_failure_up_to_what_its_class_allows() {
+        let short = [10, 20, 40, 80, 80, 80, 80, 160, 320, 320];
         let table = [
-            (ErrorClass::Transient, [10, 20, 40, 80, 160, 300, 300]),
-            (ErrorClass::Broken, [10, 20, 40, 80, 160, 300, 300]),
-            (ErrorClass::Overload, [500; 7]),
-            (ErrorClass::Permanent, [1000; 7]),
+            (ErrorClass::Transient, short),
+            (ErrorClass::Broken, short),
+            (ErrorClass::Overload, [500; 10]),
+            (ErrorClass::Permanent, [1000; 10]),
         ];
         for (class, ceilings) in table {
             let (mut now, pacing) = (now(), Pacing::new(None));
@@ -242,7 +253,7 @@ mod tests {
             }
             for _ in 0..100 {
                 pacing.on_result(now, Err(class));
-                now = after(&pacing, now, ceilings[6] / 2..=ceilings[6]);
+                now = after(&pacing, now, ceilings[9] / 2..=ceilings[9]);
             }
         }
     }

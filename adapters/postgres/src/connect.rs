@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::io::AsyncReadExt;
 use tokio::net::{TcpStream, UnixStream, lookup_host};
 use tokio::time::timeout;
 use tokio_postgres::{CancelToken, Client, SimpleQueryMessage};
@@ -18,17 +18,12 @@ use crate::config::{Config, Host, Pooler, SslMode, TargetSessionAttrs};
 use crate::connection::PgConnection;
 use crate::error::Error;
 use crate::rules::ConfigErrors;
+use crate::socket::Socket;
 use crate::tls::{self, Tls};
 use crate::wire::{Traffic, Wire};
 
-/// A socket of either kind.
-pub(crate) trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Socket for S {}
-
 /// What the driver's task runs.
-pub(crate) type Driver =
-    tokio_postgres::Connection<Wire<Box<dyn Socket>>, Wire<TlsStream<Box<dyn Socket>>>>;
+pub(crate) type Driver = tokio_postgres::Connection<Wire<Socket>, Wire<TlsStream<Socket>>>;
 
 /// Opens connections to the servers of one configuration.
 #[derive(Debug)]
@@ -129,6 +124,7 @@ impl Connector {
     ) -> Result<PgConnection, Error> {
         let (target, socket) = self.reach(host, tls, limit).await?;
         let traffic = Arc::new(Traffic::default());
+        let peephole = socket.peephole();
         let wire = Wire::new(socket, traffic.clone());
         let login = self.login(host).connect_raw(wire, target.tls.clone()).await;
         let (client, driver) = login.map_err(|source| {
@@ -139,7 +135,7 @@ impl Connector {
                 Error::LogIn { host, source }
             }
         })?;
-        let connection = PgConnection::start(client, driver, traffic, target);
+        let connection = PgConnection::start(client, driver, traffic, peephole, target);
         connection.set_up().await?;
         let wanted = self.config.target_session_attrs;
         if wanted != TargetSessionAttrs::Any {
@@ -159,7 +155,7 @@ impl Connector {
         host: &Host,
         tls: &Tls,
         limit: Duration,
-    ) -> Result<(Target, Box<dyn Socket>), Error> {
+    ) -> Result<(Target, Socket), Error> {
         let no_address = |source| {
             let host = host.clone();
             Error::Resolve { host, source }
@@ -245,14 +241,14 @@ impl Target {
         &self.config
     }
 
-    async fn open(&self) -> io::Result<Box<dyn Socket>> {
+    async fn open(&self) -> io::Result<Socket> {
         let address = match &self.address {
-            Address::Unix(path) => return Ok(Box::new(UnixStream::connect(path).await?)),
+            Address::Unix(path) => return Ok(UnixStream::connect(path).await?.into()),
             Address::Tcp(address) => address,
         };
         let stream = TcpStream::connect(address).await?;
         self.tune(&stream)?;
-        Ok(Box::new(stream))
+        Ok(stream.into())
     }
 
     fn tune(&self, stream: &TcpStream) -> io::Result<()> {

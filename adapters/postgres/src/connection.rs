@@ -20,6 +20,7 @@ use tokio_postgres::{
 use crate::config::{Pooler, Reset};
 use crate::connect::{Driver, Target};
 use crate::error::Error;
+use crate::socket::Peephole;
 use crate::statements::Statements;
 use crate::wire::Traffic;
 
@@ -41,6 +42,7 @@ pub struct PgConnection {
     /// Why the driver ended, if it failed.
     ended: Arc<OnceLock<PgError>>,
     traffic: Arc<Traffic>,
+    peephole: Peephole,
     target: Target,
     /// Calls of ours that have begun and not returned.
     unfinished: AtomicU32,
@@ -53,6 +55,7 @@ impl PgConnection {
         client: Client,
         driver: Driver,
         traffic: Arc<Traffic>,
+        peephole: Peephole,
         target: Target,
     ) -> Self {
         let ended = Arc::new(OnceLock::new());
@@ -73,6 +76,7 @@ impl PgConnection {
             aborted: Arc::default(),
             ended,
             traffic,
+            peephole,
             target,
             unfinished: AtomicU32::new(0),
             statements: Mutex::new(Statements::new(capacity)),
@@ -236,8 +240,12 @@ impl PgConnection {
         self.ended.get()
     }
 
+    /// Whether the session is known to be over. The socket is looked at only if nothing has been
+    /// heard since the last look, as before the next user; right after an answer it is not.
     pub(crate) fn has_broken(&self) -> bool {
-        self.client.is_closed() || self.traffic.is_spoiled()
+        self.client.is_closed()
+            || self.traffic.is_spoiled()
+            || (!self.traffic.take_heard() && self.peephole.is_over())
     }
 
     /// Whether something is left from the last user that must not reach the next.

@@ -36,6 +36,7 @@ mod manager;
 mod password;
 mod readonly;
 mod rules;
+mod socket;
 mod span;
 mod statements;
 mod tls;

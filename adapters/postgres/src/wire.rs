@@ -30,6 +30,8 @@ pub(crate) struct Traffic {
     no_tls: AtomicBool,
     /// The driver has lost count of the answers.
     spoiled: AtomicBool,
+    /// Something has come since the last [`take_heard`](Self::take_heard).
+    heard: AtomicBool,
 }
 
 impl Traffic {
@@ -60,6 +62,15 @@ impl Traffic {
     /// driver sends a second Sync, which the server answers and the driver does not expect.
     pub(crate) fn spoil(&self) {
         self.spoiled.store(true, Relaxed);
+    }
+
+    /// Whether the server has said something since the last time this was asked.
+    pub(crate) fn take_heard(&self) -> bool {
+        let heard = self.heard.load(Relaxed);
+        if heard {
+            self.heard.store(false, Relaxed);
+        }
+        heard
     }
 
     pub(crate) fn has_no_tls(&self) -> bool {
@@ -199,6 +210,9 @@ impl Watch {
     }
 
     fn on_read(&mut self, mut bytes: &[u8]) {
+        if !bytes.is_empty() {
+            self.traffic.heard.store(true, Relaxed);
+        }
         if self.tls_answer && !bytes.is_empty() {
             self.tls_answer = false;
             self.traffic.no_tls.store(bytes[0] == b'N', Relaxed);

@@ -48,7 +48,7 @@ async fn a_close_ends_what_still_runs_at_the_server() {
             let mut connection = pool.get().await.unwrap();
             let scope = connection.operation();
             let sleep = scope.query("SELECT pg_sleep(3600)", &[]);
-            let asleep = async { while server.busy().await != "1" {} };
+            let asleep = server.until_busy("1");
             tokio::select! {
                 _ = sleep => unreachable!("it sleeps for an hour"),
                 () = asleep => {}
@@ -74,7 +74,7 @@ async fn a_statement_cut_by_the_close_ends_at_the_server_too() {
                 let cut = connection.query("SELECT pg_sleep(3600)", &[]).await;
                 cut.unwrap_err()
             });
-            while server.busy().await != "1" {}
+            server.until_busy("1").await;
             let report = pool.close(Duration::from_millis(100)).await;
             assert_eq!(report.aborted, 1);
             assert!(user.await.unwrap().is_closed());

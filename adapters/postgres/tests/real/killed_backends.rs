@@ -24,7 +24,7 @@ async fn a_killed_backend_fails_its_own_statement_and_is_never_lent_again() {
             });
             let running: Vec<_> = running.collect();
             // Two more are idle.
-            while server.busy().await != "2" {}
+            server.until_busy("2").await;
             let (one, two) = (pool.get().await.unwrap(), pool.get().await.unwrap());
             drop((one, two));
             assert_eq!(server.backends().await, 4);
@@ -43,6 +43,24 @@ async fn a_killed_backend_fails_its_own_statement_and_is_never_lent_again() {
             }
             until(|| pool.statistics().closed() == 4).await;
             assert_eq!(server.logins().await, pool.statistics().created);
+        },
+    )
+    .await;
+}
+
+/// The thread does not yield between the kill and the acquire, so the driver cannot know yet.
+#[tokio::test]
+async fn a_session_that_has_ended_is_not_lent_though_its_driver_has_not_noticed() {
+    on_both(
+        |cluster| cluster,
+        async |server| {
+            let pool = server.pool(1);
+            let killed = pool.get().await.unwrap().info().id;
+            assert_eq!(server.0.terminate_backends().unwrap(), 1);
+            while server.0.backends().unwrap() > 0 {}
+            let connection = pool.get().await.unwrap();
+            assert_ne!(connection.info().id, killed);
+            connection.query_one("SELECT 1", &[]).await.unwrap();
         },
     )
     .await;

@@ -57,7 +57,22 @@ impl Server {
 
     /// Asks until the server has this many sessions of clients.
     pub(crate) async fn until_backends(&self, count: usize) {
-        while self.backends().await != count {}
+        for _ in 0..LOOKS {
+            if self.backends().await == count {
+                return;
+            }
+        }
+        panic!("the server never had {count} sessions");
+    }
+
+    /// Asks until this many sessions of clients are not idle and outside of a transaction.
+    pub(crate) async fn until_busy(&self, count: &str) {
+        for _ in 0..LOOKS {
+            if self.busy().await == count {
+                return;
+            }
+        }
+        panic!("the server never had {count} busy sessions");
     }
 
     /// The clients' sessions that are not idle and outside of a transaction.
@@ -137,3 +152,6 @@ pub(crate) fn text_of(error: &(dyn std::error::Error + 'static)) -> String {
     }
     text
 }
+
+/// How often a server is asked before a test gives up: for a minute or so.
+const LOOKS: usize = 2000;
