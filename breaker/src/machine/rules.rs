@@ -100,6 +100,8 @@ fn open_times_double_up_to_the_longest_and_are_random_in_their_upper_half() {
                 panic!("it tells when it opens");
             };
             assert_eq!(open_for, Some(left));
+            let openings = machine.snapshot(now).totals.openings;
+            assert_eq!(openings, opening as u64 + 1);
             now += left;
         }
     }

@@ -63,11 +63,28 @@ fn health_that_was_low_holds_the_degraded_state_until_it_is_over_the_upper_thres
         let (mut machine, now) = start(rules);
         machine.report_health(4, 10, now);
         machine.report_health(healthy, 10, now);
-        let later = now + OPEN;
-        machine.report_health(healthy, 10, later);
-        calls(&mut machine, 1, Outcome::Success, later);
+        calls(&mut machine, 3, Outcome::Success, now);
+        calls(&mut machine, 1, Outcome::Success, now + OPEN);
         assert_eq!(machine.state(), state, "{healthy}");
     }
+    // Only what is over the upper threshold is worth a good call.
+    let (mut machine, now) = start(rules);
+    for (healthy, state) in [
+        (4, State::Degraded),
+        (9, State::Degraded),
+        (8, State::Degraded),
+        (7, State::Degraded),
+        (8, State::Degraded),
+    ] {
+        machine.report_health(healthy, 10, now + OPEN * (10 - healthy));
+        assert_eq!(machine.state(), state);
+    }
+    let later = now + OPEN * 9;
+    machine.report_health(8, 10, later);
+    machine.report_health(9, 10, later);
+    assert_eq!(machine.state(), State::Degraded);
+    machine.report_health(9, 10, later);
+    assert_eq!(machine.state(), State::Closed);
     let (mut machine, now) = start(rules);
     machine.report_health(4, 10, now);
     for later in [now, now + OPEN, now + OPEN * 2] {
