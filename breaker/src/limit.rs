@@ -280,4 +280,65 @@ mod tests {
             calls = limit.calls().unwrap();
         }
     }
+
+    #[test]
+    fn the_tolerated_share_itself_does_not_count() {
+        let window = Window::Count { calls: 100 };
+        for (overloads, successes) in [(30, 70), (2, 1)] {
+            let judged = |tolerated: f64| {
+                let (mut evidence, mut limit) = (Evidence::new(window), Limit::default());
+                if successes < 10 {
+                    limit.overloaded(&evidence, tolerated);
+                }
+                (0..successes).for_each(|_| evidence.record(Kind::Success, false));
+                (0..overloads).for_each(|_| evidence.record(Kind::Overload, false));
+                limit.overloaded(&evidence, tolerated)
+            };
+            let shown = match successes {
+                1 => wilson_lower(1, 3, SURE),
+                _ => wilson_lower(overloads, overloads + successes, SURE),
+            };
+            assert!(!judged(shown));
+            assert!(judged(shown - 1e-9));
+        }
+    }
+
+    #[test]
+    fn the_first_overload_of_new_evidence_may_be_chance() {
+        let mut evidence = Evidence::new(Window::Count { calls: 100 });
+        let mut limit = Limit::default();
+        evidence.record(Kind::Overload, false);
+        assert!(!limit.overloaded(&evidence, 0.05));
+        evidence.clear();
+        limit.forget_evidence();
+        (0..3).for_each(|_| evidence.record(Kind::Success, false));
+        evidence.record(Kind::Overload, false);
+        assert!(!limit.overloaded(&evidence, 0.05));
+    }
+
+    #[test]
+    fn the_limit_climbs_while_half_used_and_then_creeps_while_fully_used() {
+        // Limit, in flight, and the limit after a success when slow start ends at 5.
+        let table = [
+            (4.0, 2, 4.5),
+            (4.0, 1, 4.0),
+            (5.0, 5, 5.01),
+            (5.0, 4, 5.0),
+            (10.0, 10, 10.005),
+            (10.9, 10, 10.9 + 0.05 / 10.9),
+        ];
+        for (bound, in_flight, after) in table {
+            let mut limit = Limit {
+                bound: Some(bound),
+                climb: Some(5.0),
+                ..Limit::default()
+            };
+            limit.on_success(in_flight);
+            let got = limit.bound.unwrap();
+            assert!(
+                (got - after).abs() < 1e-9,
+                "{bound} with {in_flight}: {got}"
+            );
+        }
+    }
 }
