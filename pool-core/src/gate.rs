@@ -292,6 +292,13 @@ mod tests {
     }
 
     #[test]
+    fn the_failures_so_far_show() {
+        let (now, pacing) = (now(), Pacing::new(None));
+        pacing.on_result(now, Err(ErrorClass::Transient));
+        assert_eq!(format!("{pacing:?}"), "Pacing { failures: 1 }");
+    }
+
+    #[test]
     fn a_shared_gate_learns_what_its_pools_learn() {
         let (now, pacing) = (now(), Arc::new(Pacing::new(None)));
         ConnectGate::on_result(&pacing, now, Err(ErrorClass::Transient));
