@@ -117,6 +117,8 @@ impl Machine {
             pass.args(["mutants", "--package", self.package, "--no-times"]);
             pass.args(files.iter().flat_map(|file| ["--file", file]));
             pass.arg("--output").arg(&output);
+            // It knows `#[cfg(test)]`, but not `#[cfg(all(test, ..))]`.
+            pass.args(["--exclude-re", r"\b(tests|rules)::"]);
             // What is given after `--` does not reach the build, which would link every test.
             pass.args(["--cargo-arg=--lib", "--features", self.features]);
             if all {
