@@ -265,4 +265,21 @@ mod tests {
             assert_eq!(edge(from, Reset), Some(Closed));
         }
     }
+
+    #[test]
+    fn every_mode_state_and_cause_has_a_name_of_its_own() {
+        let modes = [
+            (Mode::Automatic, "automatic"),
+            (Mode::ForcedOpen, "forced_open"),
+            (Mode::ForcedClosed, "forced_closed"),
+            (Mode::MetricsOnly, "metrics_only"),
+        ];
+        for (mode, name) in modes {
+            assert_eq!(mode.to_string(), name);
+        }
+        assert_eq!(State::HalfOpen.to_string(), "half_open");
+        let names = Cause::ALL.map(|cause| cause.to_string());
+        let names: std::collections::HashSet<_> = names.into_iter().collect();
+        assert_eq!(names.len(), Cause::ALL.len());
+    }
 }
