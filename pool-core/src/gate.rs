@@ -151,7 +151,7 @@ impl ConnectGate for Pacing {
                     few @ ..RESTART => few.min(3),
                     many => many - RESTART + 4,
                 };
-                (SHORTEST * (1 << doublings.min(10))).min(LONG)
+                (SHORTEST * 2u32.saturating_pow(doublings)).min(LONG)
             }
         };
         let delay = ceiling / 2 + pace.random.up_to(ceiling / 2);

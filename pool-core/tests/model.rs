@@ -415,7 +415,7 @@ impl Pair {
         match (result, turn) {
             (Poll::Ready(Ok(held)), Turn::Offered(connection)) => {
                 if self.model.stale(connection) && self.model.idle.remove(&*held) {
-                    self.model.close(connection);
+                    self.close_offered(connection);
                 } else {
                     self.model.exchange(*held, connection);
                 }
@@ -433,16 +433,13 @@ impl Pair {
                 self.model.timed_out += 1;
                 if let Turn::Offered(connection) = turn {
                     assert!(self.model.stale(connection), "a good offer was left");
-                    self.model.close(connection);
+                    self.close_offered(connection);
                 }
             }
             (Poll::Pending, Turn::Waiting) => assert!(!late, "too late"),
             // What was offered had been cleared: back to the front of the line.
             (Poll::Pending, Turn::Offered(offered)) if self.model.stale(offered) => {
-                let closed = self.gone().find(|id| self.model.open.contains_key(id));
-                let connection = closed.expect("one that was cleared is kept");
-                self.model.exchange(connection, offered);
-                self.model.close(connection);
+                self.close_offered(offered);
                 self.model.line.remove(place);
                 self.model.line.insert(0, (number, Turn::Waiting));
                 let fresh = self.model.idle.iter().any(|id| !self.model.stale(*id));
@@ -454,6 +451,14 @@ impl Pair {
             (Poll::Ready(Ok(_)), Turn::Waiting) => panic!("served out of turn"),
             (Poll::Pending, Turn::Offered(_)) => panic!("did not take what was offered"),
         }
+    }
+
+    /// One that was cleared while it was offered has been looked at.
+    fn close_offered(&mut self, offered: u64) {
+        let closed = self.gone().find(|id| self.model.open.contains_key(id));
+        let closed = closed.expect("one that was cleared is kept");
+        self.model.exchange(closed, offered);
+        self.model.close(closed);
     }
 
     async fn answer(&mut self, well: bool) {
