@@ -128,14 +128,15 @@ impl State {
     /// What the monitor of a node wants now: a probe, or that a belief be changed since one was
     /// not heard of. One that calls have cast doubt on is asked soon, and so is one that may have
     /// become what calls are in want of. Where there is but one node there is nothing to decide, and
-    /// nothing is asked.
+    /// nothing is asked, unless it was thought ill of when it was one of several.
     pub(crate) fn poll_monitor(
         &mut self,
         id: NodeId,
         suspect: bool,
         now: Instant,
     ) -> (Option<health::Probe>, Option<Change<Role>>) {
-        if self.members.len() < 2 {
+        let is_alone = self.members.len() < 2;
+        if is_alone && self.belief(id).state().serves() {
             return (None, None);
         }
         let suspect = suspect || self.balancer.may_take_over(id);

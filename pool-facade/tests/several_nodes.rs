@@ -227,6 +227,27 @@ async fn after_several_outages_nodes_that_serve_are_back_within_five_seconds() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_node_that_was_down_and_remains_alone_is_seen_to_be_back() {
+    let (scripts, pool) = pool_of::<2>(|builder| builder);
+    let step = Step::Fail(ErrorClass::Transient);
+    scripts[0].connect.otherwise(step);
+    pool.run(async |_| Ok(())).await.unwrap();
+    pass(Duration::from_secs(40)).await;
+    assert_eq!(standing(&pool, "a"), Standing::Down);
+    pool.remove("b", ms(10)).await.unwrap();
+    scripts[0].connect.otherwise(Step::Ok);
+    pass(Duration::from_secs(10)).await;
+    assert_eq!(standing(&pool, "a"), Standing::Good);
+    // There is nothing to ask for any more.
+    let asked = || scripts[0].checks();
+    pool.run(async |_| Ok(())).await.unwrap();
+    pass(Duration::from_secs(5)).await;
+    let before = asked();
+    pass(Duration::from_secs(50)).await;
+    assert!(asked() <= before + 1, "but by keepalive");
+}
+
+#[tokio::test(start_paused = true)]
 async fn nodes_come_and_go_while_calls_run() {
     let (_, pool) = pool_of::<1>(|builder| builder);
     let runner = tokio::spawn({
