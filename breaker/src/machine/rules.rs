@@ -1,6 +1,7 @@
 //! The rules of the machine, one by one, each at its boundary.
 
 mod health;
+mod shell;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
