@@ -15,7 +15,6 @@ use crate::node::{Node, Tagged, Vital};
 use crate::plan::Plan;
 use crate::random::{generator, random};
 use crate::shared::Shared;
-use crate::within::seldom;
 use crate::{CallOptions, Error};
 
 /// The attempts of one call. As long as there is nothing to decide there is no [`Call`].
@@ -48,7 +47,12 @@ impl<'a, M: Manager, R: Runtime, J> Attempts<'a, M, R, J> {
                 return Ok((pooled, None));
             }
         }
-        seldom(self.call().lease()).await
+        let call = self.call();
+        match call.next()? {
+            Next::Leased(leased) => Ok(leased),
+            // A box keeps what is seldom needed out of the future of every call.
+            Next::Wait(node, flight) => Box::pin(call.wait(node, flight)).await,
+        }
     }
 
     /// The breaker of a node does not admit the call.
@@ -73,7 +77,7 @@ impl<'a, M: Manager, R: Runtime, J> Attempts<'a, M, R, J> {
         node: &Arc<Vital<M>>,
         failure: Option<(E, Judgement)>,
     ) -> Result<(), Error<M::Error, E>> {
-        seldom(self.call().after(node, failure)).await
+        Box::pin(self.call().after(node, failure)).await
     }
 
     fn call(&mut self) -> &mut Call<'a, M, R> {
@@ -98,14 +102,14 @@ pub(crate) struct Call<'a, M: Manager, R: Runtime> {
     /// Where the operation failed last: another node is better.
     avoided: Option<Arc<Vital<M>>>,
     refusal: Option<Refusal<M>>,
-    session: Option<Session<SplitMix64>>,
+    session: Option<Box<Session<SplitMix64>>>,
 }
 
 /// A connection, and its node's count of it where nodes are balanced.
 pub(crate) type Leased<'a, M, R> = (Pooled<Tagged<M>, R>, Option<Flight<&'a Board>>);
 
 /// What a call can do next.
-enum Next<'a, M: Manager, R: Runtime> {
+pub(crate) enum Next<'a, M: Manager, R: Runtime> {
     Leased(Leased<'a, M, R>),
     Wait(Arc<Node<M, R>>, Option<Flight<&'a Board>>),
 }
@@ -146,17 +150,22 @@ impl<'a, M: Manager, R: Runtime> Call<'a, M, R> {
         }
     }
 
-    /// Leases a connection of the best node that does not refuse.
-    pub(crate) async fn lease<E>(&mut self) -> Result<Leased<'a, M, R>, Error<M::Error, E>> {
+    /// Waits for a connection of the node that is the [`next`](Self::next), and of the best one
+    /// after that, until one does not refuse.
+    pub(crate) async fn wait<E>(
+        &mut self,
+        mut node: Arc<Node<M, R>>,
+        mut flight: Option<Flight<&'a Board>>,
+    ) -> Result<Leased<'a, M, R>, Error<M::Error, E>> {
         loop {
-            let (node, flight) = match self.next()? {
-                Next::Leased(leased) => return Ok(leased),
-                Next::Wait(node, flight) => (node, flight),
-            };
             match node.pool.get_with(self.acquire.clone()).await {
                 Ok(pooled) => return Ok((pooled, flight)),
                 Err(error) => self.pass_over(&node.vital, flight, error)?,
             }
+            (node, flight) = match self.next()? {
+                Next::Leased(leased) => return Ok(leased),
+                Next::Wait(node, flight) => (node, flight),
+            };
         }
     }
 
@@ -186,7 +195,7 @@ impl<'a, M: Manager, R: Runtime> Call<'a, M, R> {
     }
 
     /// The best node whose breaker does not refuse, with an idle connection if it has one.
-    fn next<E>(&mut self) -> Result<Next<'a, M, R>, Error<M::Error, E>> {
+    pub(crate) fn next<E>(&mut self) -> Result<Next<'a, M, R>, Error<M::Error, E>> {
         let plan = self.shared.plan.load();
         loop {
             let Some(node) = self.choose(&plan) else {
@@ -330,10 +339,10 @@ impl<'a, M: Manager, R: Runtime> Call<'a, M, R> {
             let plan = self.shared.plan.load();
             let session = self.session.get_or_insert_with(|| {
                 let session = Session::new(plan.retry, generator(), now);
-                match self.deadline {
+                Box::new(match self.deadline {
                     Some(deadline) => session.deadline(deadline),
                     None => session,
-                }
+                })
             });
             let hint = judgement.hint().map_or(Hint::Silent, Hint::After);
             let gate = if plan.all_open() {

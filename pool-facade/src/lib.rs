@@ -46,9 +46,11 @@
 //!
 //! # What a call costs
 //!
-//! On one node nothing is allocated and no lock is taken while a connection is idle: beside the
-//! core's own work there are two loads of the published plan, the breaker's permit, and one reading
-//! of the clock. `cargo bench -p pool-facade --bench call` shows it beside the core.
+//! Nothing is allocated and no lock is taken while a connection is idle. A call that has to wait,
+//! and one that has failed, allocate what they need for that, and so the future of every call is
+//! half as large as it would be. On one node there are, beside the core's own work, two loads of
+//! the published plan, the breaker's permit, and one reading of the clock, which its window of time
+//! needs. `cargo bench -p pool-facade --bench call` shows it beside the core.
 //!
 //! # Features
 //!

@@ -12,12 +12,11 @@ use pool_core::runtime::{DefaultRuntime, Runtime};
 use pool_core::{CloseReport, Manager};
 
 use crate::builder::Builder;
-use crate::call::{Call, Leased};
+use crate::call::{Call, Leased, Next};
 use crate::config::Config;
 use crate::guard::Guard;
 use crate::shared::Shared;
 use crate::state::{Readiness, State, Statistics};
-use crate::within::seldom;
 use crate::{CallOptions, ConfigErrors, Endpoint, Error};
 
 /// A pool of connections to one or several nodes.
@@ -84,7 +83,14 @@ impl<M: Manager, R: Runtime> Pool<M, R> {
                 return Ok(Guard::new(pooled, None));
             }
             let mut call = Call::new(&self.0, &options);
-            Ok(self.guard(seldom(call.lease()).await?))
+            let leased = match call.next()? {
+                Next::Leased(leased) => leased,
+                // A box keeps what is seldom needed out of the future of every call.
+                Next::Wait(node, flight) => {
+                    Box::pin(async move { call.wait(node, flight).await }).await?
+                }
+            };
+            Ok(self.guard(leased))
         }
     }
 

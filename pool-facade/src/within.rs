@@ -1,4 +1,4 @@
-//! A future that has until a point in time, and one that is seldom needed.
+//! A future that has until a point in time.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -53,28 +53,5 @@ impl<T: Timer, F: Future> Future for Within<'_, T, F> {
             Some(sleep) => sleep.poll(cx).map(|()| Err(Late)),
             None => Poll::Pending,
         }
-    }
-}
-
-pin_project! {
-    /// See [`seldom`].
-    pub(crate) struct Seldom<F> {
-        #[pin]
-        future: F,
-    }
-}
-
-/// A future whose code is kept out of that around it.
-pub(crate) fn seldom<F: Future>(future: F) -> Seldom<F> {
-    Seldom { future }
-}
-
-impl<F: Future> Future for Seldom<F> {
-    type Output = F::Output;
-
-    #[cold]
-    #[inline(never)]
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        self.project().future.poll(cx)
     }
 }
