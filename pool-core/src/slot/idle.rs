@@ -669,6 +669,29 @@ mod tests {
     }
 
     #[test]
+    fn threads_begin_in_different_lanes() {
+        let set = IdleSet::new(800, 8);
+        idle(&set, 0..800);
+        let lanes: std::collections::HashSet<_> = (0..64)
+            .map(|_| std::thread::scope(|scope| scope.spawn(|| set.pop()).join()))
+            .map(|slot| slot.unwrap().unwrap().id().0 % 8)
+            .collect();
+        assert!(lanes.len() > 1, "all in {lanes:?}");
+    }
+
+    #[test]
+    fn what_is_idle_and_why_it_is_not_lent_shows() {
+        let set = IdleSet::new(4, 1);
+        idle(&set, [1]);
+        set.set_waiting(true);
+        let shown = format!("{set:?}");
+        assert!(
+            shown.contains("[SlotId(1)], waiting: true, closed: false"),
+            "{shown}"
+        );
+    }
+
+    #[test]
     fn the_row_in_which_something_was_idle_last_is_looked_at_first() {
         let set = IdleSet::new(3 * 62, 1);
         // Slots 0, 62 and 124 are the first of their rows.
