@@ -46,10 +46,15 @@ pub(crate) fn run() -> Result<()> {
 }
 
 pub(crate) fn fmt(shell: &Shell) -> Result<()> {
-    let mut check = Command::new("cargo");
-    shell
-        .run(check.args(["fmt", "--all", "--check"]))
-        .context("fix with: cargo fmt --all")
+    // The fuzz targets are a workspace of their own.
+    for manifest in ["Cargo.toml", "fuzz/Cargo.toml"] {
+        let all = ["fmt", "--all", "--manifest-path", manifest];
+        let mut check = Command::new("cargo");
+        shell
+            .run(check.args(all).arg("--check"))
+            .with_context(|| format!("fix with: cargo {}", all.join(" ")))?;
+    }
+    Ok(())
 }
 
 pub(crate) fn clippy(shell: &Shell) -> Result<()> {
