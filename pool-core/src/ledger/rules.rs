@@ -14,7 +14,7 @@ const INSTANT: Duration = Duration::from_nanos(1);
 /// A ledger of `slots` slots, all of them lent.
 fn lent(slots: usize) -> (Ledger<()>, Vec<OwnedSlot>) {
     let mut ledger = Ledger::new(slots, 0, 1);
-    let lent = (0..slots).map(|_| ledger.adopt().unwrap()).collect();
+    let lent = (0..slots).map(|_| ledger.adopt().expect("room")).collect();
     (ledger, lent)
 }
 
