@@ -104,8 +104,6 @@ impl IdleSet {
                 } else {
                     0
                 };
-            let (chunk, _) = place((row - 1) * self.lanes.len());
-            self.more[chunk].get_or_init(|| (0..FIRST << chunk).map(|_| Word::new()).collect());
             for lane in 0..self.lanes.len() {
                 let (chunk, _) = place((row - 1) * self.lanes.len() + lane);
                 self.more[chunk].get_or_init(|| (0..FIRST << chunk).map(|_| Word::new()).collect());
@@ -297,7 +295,7 @@ impl IdleSet {
         for (row, lane) in self.words() {
             let mut bits = self.word(row, lane).idle.load(Relaxed) & !FLAGS;
             while bits != 0 {
-                slots.push(self.slot(row, lane, bits & bits.wrapping_neg()));
+                slots.push(self.slot(row, lane, bits));
                 bits &= bits - 1;
             }
         }
