@@ -349,3 +349,23 @@ pub enum OutlierEvent {
 const ERROR_SHARE: f64 = 0.1;
 /// The factor of gRPC proposal A50.
 const DEVIATIONS: f64 = 1.9;
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::*;
+
+    #[test]
+    fn an_ejection_of_nobody_is_noticed() {
+        #[expect(clippy::disallowed_methods, reason = "some instant to begin with")]
+        let now = Instant::now();
+        let mut outlier = Outlier::with_valid(OutlierPolicy::new(), now);
+        let id = outlier.insert();
+        outlier.check();
+        outlier.returns.set(id.index(), now);
+        outlier.check();
+        outlier.records.remove(id);
+        assert!(catch_unwind(AssertUnwindSafe(|| outlier.check())).is_err());
+    }
+}
