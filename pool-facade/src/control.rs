@@ -44,6 +44,10 @@ pub(crate) struct State {
     /// When nodes are looked up, if they are.
     pub(crate) lookups: Option<Lookups>,
     pub(crate) health: Option<PoolHealth>,
+    /// Nodes that are added lend nothing before the pool resumes.
+    pub(crate) suspended: bool,
+    /// No node is added any more.
+    pub(crate) closed: bool,
     ticked_at: Option<Instant>,
     turned_at: Option<Instant>,
 }
@@ -85,6 +89,8 @@ impl Control {
                 monitor,
                 lookups,
                 health: None,
+                suspended: false,
+                closed: false,
                 ticked_at: None,
                 turned_at: None,
             }),
@@ -293,11 +299,11 @@ impl<M: Manager, R: Runtime> Shared<M, R> {
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
         };
-        let mut parts = std::mem::take(&mut *lock());
-        if parts.is_empty() {
+        if lock().is_empty() {
             return;
         }
         let state = self.state();
+        let mut parts = std::mem::take(&mut *lock());
         for part in &mut parts {
             let run = || (part.run)(now, &state);
             self.control.guard(&self.name, &part.name, run);

@@ -40,13 +40,37 @@ impl<M: Manager, R: Runtime> Shared<M, R> {
         let name: Arc<str> = endpoint.name.as_str().into();
         let id = self.control.lock().admit(name, described, now)?;
         let node = Arc::new(self.node(endpoint, id, &config));
+        if self.control.lock().suspended {
+            node.pool.suspend();
+        }
         self.plan.rcu(|plan| plan.with(node.clone()));
-        if !self.control.lock().has(id) {
+        let (is_there, is_closed) = {
+            let state = self.control.lock();
+            (state.has(id), state.closed)
+        };
+        if !is_there || is_closed {
             // It was removed before it was there.
             self.plan.rcu(|plan| plan.without(id));
         }
+        self.agree(&node);
         self.catch_up(config);
         Ok(())
+    }
+
+    /// Has a new node lend if the pool lends. Whoever suspends or resumes it at the same time may
+    /// not have seen the node, and the last of them counts.
+    fn agree(&self, node: &Node<M, R>) {
+        loop {
+            let suspended = self.control.lock().suspended;
+            if node.pool.state().suspended == suspended {
+                return;
+            }
+            if suspended {
+                node.pool.suspend();
+            } else {
+                node.pool.resume();
+            }
+        }
     }
 
     fn node(
@@ -166,6 +190,10 @@ impl State {
         node: balance::Node,
         now: Instant,
     ) -> Result<balance::NodeId, ConfigErrors> {
+        if self.closed {
+            let rule = "must be added before the pool is closed";
+            return Err(ConfigErrors::one(violation(&name, rule)));
+        }
         if self.members.iter().any(|member| member.name == name) {
             let rule = "must be the only node of its name";
             return Err(ConfigErrors::one(violation(&name, rule)));

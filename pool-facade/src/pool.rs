@@ -171,7 +171,8 @@ impl<M: Manager, R: Runtime> Pool<M, R> {
     ///
     /// # Errors
     ///
-    /// A name that is taken, a weight or priority out of range, or no room: there may be 64 nodes.
+    /// A name that is taken, a weight or priority out of range, no room (there may be 64 nodes), or
+    /// a pool that is closed.
     pub fn add(&self, endpoint: Endpoint<M>) -> Result<(), ConfigErrors> {
         self.0.add(endpoint)
     }
@@ -205,11 +206,13 @@ impl<M: Manager, R: Runtime> Pool<M, R> {
 
     /// Stops lending. Connections that are lent may go on and come back.
     pub fn suspend(&self) {
+        self.0.control.lock().suspended = true;
         self.each(|pool| pool.suspend());
     }
 
     /// Lends again, to those who waited in their order.
     pub fn resume(&self) {
+        self.0.control.lock().suspended = false;
         self.each(|pool| pool.resume());
     }
 
@@ -241,6 +244,7 @@ impl<M: Manager, R: Runtime> Pool<M, R> {
     ///
     /// May be called any number of times, together too. Cancelling it leaves the pool closed.
     pub async fn close(&self, grace: Duration) -> CloseReport {
+        self.0.control.lock().closed = true;
         self.0.closed.store(true, Relaxed);
         let plan = self.0.plan.load_full();
         let reports = join_all(plan.nodes().map(|node| node.pool.close(grace))).await;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use pool_core::testing::{Script, ScriptedError};
 use pool_core::{ErrorClass, WhenSuspended};
 use pool_facade::{CallOptions, Endpoint, ErrorKind, Pool, pool_core};
-use support::{ms, pass, pool, settle};
+use support::{ms, pass, pool, pool_with, settle};
 
 #[tokio::test(start_paused = true)]
 async fn settings_hold_from_the_next_call_on() {
@@ -141,4 +141,61 @@ async fn a_pool_warms_up_and_drains_under_load() {
         assert_eq!(caller.await.unwrap(), ErrorKind::Closed);
     }
     assert_eq!(script.live(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_added_to_a_closed_pool_is_refused_and_opens_nothing() {
+    let (script, pool) = pool_with(2, |builder| {
+        builder.configure(|config| config.pool.min_idle = 1)
+    });
+    drop(pool.get().await.unwrap());
+    assert!(pool.close(ms(10)).await.is_clean());
+    let late = Script::new();
+    let errors = pool.add(Endpoint::new("late", late.manager())).unwrap_err();
+    assert!(errors.to_string().contains("closed"), "{errors}");
+    assert_eq!(pool.get().await.unwrap_err().kind(), ErrorKind::Closed);
+    pass(Duration::from_secs(1)).await;
+    assert_eq!((script.live(), late.connects()), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nodes_that_are_found_while_the_pool_closes_are_not_taken() {
+    let late = Script::new();
+    let found = late.clone();
+    let (script, pool) = pool_with(2, |builder| {
+        builder.discover(ms(500), move || {
+            let found = found.clone();
+            async move {
+                pass(ms(300)).await;
+                Ok::<_, String>(vec![Endpoint::new("late", found.manager())])
+            }
+        })
+    });
+    drop(pool.get().await.unwrap());
+    // The lookup is under way.
+    pass(ms(850)).await;
+    pool.close(ms(10)).await;
+    pass(Duration::from_secs(2)).await;
+    assert_eq!(pool.get().await.unwrap_err().kind(), ErrorKind::Closed);
+    assert_eq!((script.live(), late.connects()), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_added_while_the_pool_is_suspended_does_not_lend_before_it_resumes() {
+    let (_, pool) = pool_with(2, |builder| {
+        builder.configure(|config| config.pool.when_suspended = WhenSuspended::Refuse)
+    });
+    pool.suspend();
+    let script = Script::new();
+    pool.add(Endpoint::new("b", script.manager())).unwrap();
+    for _ in 0..10 {
+        let error = pool.get().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Suspended, "{error}");
+    }
+    assert_eq!(script.connects(), 0);
+    pool.resume();
+    let held = [pool.get().await.unwrap(), pool.get().await.unwrap()];
+    assert_ne!(held[0].node(), held[1].node());
+    pool.add(Endpoint::new("c", script.manager())).unwrap();
+    assert!(pool.state().nodes.iter().all(|node| !node.pool.suspended));
 }
