@@ -140,3 +140,42 @@ fn age_counts_only_near_the_end_of_life() {
     assert!((at(900) - 0.05).abs() < 1e-9);
     assert!((at(1000) - 0.1).abs() < 1e-9 && (at(5000) - 0.1).abs() < 1e-9);
 }
+
+#[test]
+fn each_part_is_its_share_of_what_its_policy_lets_it_take() {
+    let second = Duration::from_secs(1);
+    let near = |got: f64, want: f64| assert!((got - want).abs() < 1e-9, "{got}, not {want}");
+    let policy = ScorePolicy::new()
+        .errors(40)
+        .validations(50)
+        .latency(20, 300)
+        .age(10, 60);
+    // Each sample weighs a tenth, so one bad sample is a tenth of the part and two are 0.19 of it.
+    let mut vitals = Vitals::new();
+    vitals.record(false, second * 50, second);
+    vitals.record_validation(false);
+    let score = vitals.score(&policy, second * 80, Some(second * 100));
+    near(score.errors, 0.04);
+    near(score.validations, 0.05);
+    near(score.latency, 0.0);
+    near(score.age, 0.05);
+    near(score.value, 0.86);
+    vitals.record(false, second, second);
+    vitals.record_validation(true);
+    let score = vitals.score(&policy, second, None);
+    near(score.errors, 0.4 * 0.19);
+    near(score.validations, 0.5 * 0.09);
+    near(score.age, 0.0);
+    near(score.value, 1.0 - 0.4 * 0.19 - 0.5 * 0.09);
+    // How much slower than its class, against three times as slow, which takes all of the part.
+    for (latency, share) in [(1, 0.0), (2, 0.05), (3, 0.1), (10, 0.45), (1000, 0.45)] {
+        let mut vitals = Vitals::new();
+        vitals.record(true, second * latency, second);
+        let score = vitals.score(&policy, second, None);
+        near(score.latency, 0.2 * share);
+        near(score.errors, 0.0);
+        let mut unknown = Vitals::new();
+        unknown.record(true, second * latency, Duration::ZERO);
+        near(unknown.score(&policy, second, None).latency, 0.0);
+    }
+}
