@@ -202,3 +202,22 @@ fn suspicion_brings_the_next_probe_forward_but_no_further_than_the_fast_interval
     rig.monitor.on_suspicion(f64::NAN, rig.now);
     assert_eq!(rig.monitor.status().state, State::Up);
 }
+
+#[test]
+fn first_probes_are_spread_over_the_fast_interval() {
+    let now = Instant::now();
+    let policy = MonitorPolicy::new();
+    let mut first: Vec<_> = (0..100)
+        .map(|seed| {
+            let mut monitor = Monitor::<u8>::new(policy, seed, now).expect("valid");
+            match monitor.poll(now) {
+                Action::WaitUntil(then) => then - now,
+                _ => Duration::ZERO,
+            }
+        })
+        .collect();
+    first.sort_unstable();
+    let fast = Duration::from_secs(1);
+    assert!(first[0] < fast / 5 && first[50] > fast / 5 && first[99] > fast * 4 / 5);
+    assert!(first[99] <= fast, "{:?}", first[99]);
+}
