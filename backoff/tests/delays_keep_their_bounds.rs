@@ -166,6 +166,19 @@ proptest! {
     }
 }
 
+#[test]
+fn how_many_delays_are_left_is_known_exactly_unless_time_may_end_them() {
+    let mut delays = policy(5, None).delays_from(SplitMix64::from_seed(1));
+    for left in (0..=4).rev() {
+        assert_eq!(delays.size_hint(), (left, Some(left)));
+        assert_eq!(delays.next().is_some(), left > 0);
+    }
+    let elapsed = Some(Duration::from_secs(3600));
+    let mut delays = policy(5, elapsed).delays_from(SplitMix64::from_seed(1));
+    delays.next();
+    assert_eq!(delays.size_hint(), (0, Some(3)));
+}
+
 fn policy(attempts: u32, elapsed: Option<Duration>) -> Policy {
     let builder = Policy::exponential(Duration::from_millis(50), Duration::from_secs(10))
         .max_attempts(attempts);
