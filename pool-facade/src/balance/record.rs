@@ -168,8 +168,12 @@ impl Record {
             (true, false) => self.evidence.call_error = 1.0,
             _ => {}
         }
-        if from == Standing::Good && !matches!(self.probe, Probe::UnderWay(_)) {
-            self.probe = Probe::Due(now + policy.probe_interval);
+        if from == Standing::Good {
+            // What probes took in good times would make the first ones in bad times look better.
+            self.evidence.probe_ns = None;
+            if !matches!(self.probe, Probe::UnderWay(_)) {
+                self.probe = Probe::Due(now + policy.probe_interval);
+            }
         }
         Some(from)
     }

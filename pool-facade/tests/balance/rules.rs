@@ -367,6 +367,22 @@ fn a_probe_is_no_proof_of_speed_where_calls_are_slow() {
 }
 
 #[test]
+fn what_probes_took_in_good_times_does_not_make_a_slow_node_look_better() {
+    let (mut rig, ids) = Rig::with([Node::new(); 2]);
+    for id in ids {
+        rig.balancer.on_probe(id, Ok(ms(4)), rig.now);
+        rig.call(id, 50, Outcome::Success, ms(10));
+    }
+    rig.tick();
+    rig.call(ids[1], 50, Outcome::Success, ms(100));
+    rig.pass(Duration::from_secs(2));
+    rig.balancer.on_probe(ids[1], Ok(ms(94)), rig.now);
+    let view = rig.balancer.view(ids[1], rig.now).expect("a node");
+    assert_eq!(view.standing, Standing::Slow);
+    assert!(view.latency.is_some_and(|it| it >= ms(80)), "{view:?}");
+}
+
+#[test]
 fn silence_brings_no_failing_node_back_and_makes_a_dear_one_cheaper() {
     let (mut rig, ids) = Rig::with([Node::new(); 3]);
     for id in ids {
