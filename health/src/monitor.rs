@@ -305,3 +305,28 @@ impl Probe {
         self.deadline
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_is_noticed() {
+        let wrong: [fn(&mut Monitor<u8>); 3] = [
+            |it| it.status.weight = State::Up.weight(),
+            |it| it.started = it.due + Duration::from_nanos(1),
+            |it| it.named = Some((1, it.policy.rise)),
+        ];
+        #[expect(clippy::disallowed_methods, reason = "some instant to begin with")]
+        let now = Instant::now();
+        for spoil in wrong {
+            let mut monitor = Monitor::with_valid(MonitorPolicy::new(), 1, now);
+            monitor.check();
+            spoil(&mut monitor);
+            assert!(catch_unwind(AssertUnwindSafe(|| monitor.check())).is_err());
+        }
+    }
+}

@@ -221,3 +221,16 @@ fn first_probes_are_spread_over_the_fast_interval() {
     assert!(first[0] < fast / 5 && first[50] > fast / 5 && first[99] > fast * 4 / 5);
     assert!(first[99] <= fast, "{:?}", first[99]);
 }
+
+#[test]
+fn a_target_is_starting_until_its_grace_is_over() {
+    let grace = Duration::from_secs(10);
+    let policy = MonitorPolicy::new().fall(1).startup_grace(Some(grace));
+    let early = grace - Duration::from_nanos(1);
+    for (age, state) in [(early, State::Unknown), (grace, State::Down)] {
+        let mut rig = Rig::new(policy);
+        rig.now += age;
+        rig.answer(DOWN);
+        assert_eq!(rig.monitor.status().state, state, "{age:?}");
+    }
+}
