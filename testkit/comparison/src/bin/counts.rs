@@ -113,7 +113,6 @@ impl Manager for Ready {
 fn with_pool(check: Check, run: impl FnOnce(&Pool<Ready>) -> Counted) -> Counted {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .start_paused(true)
         .build()
         .expect("a runtime");
     runtime.block_on(async {
