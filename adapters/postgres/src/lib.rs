@@ -20,6 +20,7 @@
 //! - **A clean return is free.** The server ends each answer with its transaction status. We read
 //!   it from the wire, so a connection is reset only if there is something to reset.
 //! - **A dropped operation is cancelled at the server**, and the connection is kept.
+//! - **No session is lent that has ended**, as far as the kernel knows; a restart costs few an error.
 //! - **TLS is verified** unless the server is this machine; see [`SslMode`].
 //! - **Errors are classified** by SQLSTATE; see [`classify`]. The password is in none of them.
 //!

@@ -17,6 +17,10 @@ use crate::rules::ConfigErrors;
 /// again as it is: no round trip. Else the maintenance task resets it: what runs is cancelled at
 /// the server, what was begun is rolled back. So an operation that is dropped midway costs neither
 /// a wrong reply nor a connection.
+///
+/// Before an idle connection is lent, the kernel is asked whether the server has ended the session,
+/// by one system call and no round trip. The driver's own task would notice too, but only when it
+/// gets to run.
 #[derive(Debug)]
 pub struct PgManager(Connector);
 
