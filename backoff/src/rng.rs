@@ -114,4 +114,32 @@ mod tests {
         let left: HashSet<u64> = (0..1000).map(|_| left.next_u64()).collect();
         assert!((0..1000).all(|_| !left.contains(&right.next_u64())));
     }
+
+    #[test]
+    fn it_is_splitmix64_also_by_reference() {
+        fn next<R: Rng>(mut rng: R) -> u64 {
+            rng.next_u64()
+        }
+        let mut rng = SplitMix64 { state: 1_234_567 };
+        // The first numbers of the reference implementation from that seed.
+        let reference = [
+            6_457_827_717_110_365_317,
+            3_203_168_211_198_807_973,
+            9_817_491_932_198_370_423,
+        ];
+        for number in reference {
+            assert_eq!(next(&mut rng), number);
+        }
+    }
+
+    #[test]
+    fn every_bit_of_what_tells_processes_apart_counts() {
+        let usual = seed(42, 1000, 7);
+        for bit in 0..64 {
+            assert_ne!(seed(42 ^ (1 << bit), 1000, 7), usual);
+            assert_ne!(seed(42, 1000, 7 ^ (1 << bit)), usual);
+        }
+        let ones: u32 = (0..1000).map(|n| seed(42, 1000, n).count_ones()).sum();
+        assert!((31_500..32_500).contains(&ones), "{ones} of 64000");
+    }
 }
