@@ -179,3 +179,15 @@ fn each_part_is_its_share_of_what_its_policy_lets_it_take() {
         near(unknown.score(&policy, second, None).latency, 0.0);
     }
 }
+
+#[test]
+fn a_life_of_no_length_is_no_age_and_limits_without_room_are_refused() {
+    let vitals = Vitals::new();
+    let age = Duration::from_secs(1);
+    let score = vitals.score(&ScorePolicy::new(), age, Some(Duration::ZERO));
+    assert_eq!((score.age, score.value), (0.0, 1.0));
+    for (slow, late, valid) in [(101, 99, true), (100, 99, false), (101, 100, false)] {
+        let policy = ScorePolicy::new().latency(20, slow).age(10, late);
+        assert_eq!(policy.validate().is_ok(), valid, "{slow}, {late}");
+    }
+}
