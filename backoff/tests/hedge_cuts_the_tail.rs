@@ -117,3 +117,17 @@ async fn inside_a_retry_the_retry_deposits() {
         .unwrap();
     assert_eq!(budget.balance(), 0.1);
 }
+
+#[test]
+fn a_hedge_shows_when_it_sends_a_second_attempt() {
+    let budget = Budget::default();
+    let shown = format!(
+        "{:?}",
+        hedge(Duration::from_millis(70), &budget).without_deposit()
+    );
+    assert!(
+        shown.starts_with("Hedge { after: 70ms, budget: "),
+        "{shown}"
+    );
+    assert!(shown.ends_with("deposits: false, .. }"), "{shown}");
+}
