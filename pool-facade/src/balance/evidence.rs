@@ -63,14 +63,14 @@ impl Evidence {
     }
 
     /// How much dearer a call is than at a node of the usual latency that never fails; 1 within the
-    /// dead band, lest noise decide where all calls go. Beyond [`SLOW`] it is the square of the
+    /// dead band, lest noise decide where all calls go. Beyond [`SLOW`] it is the cube of the
     /// latency that counts: in the tail of all calls a slow node shows long before it is of use.
     pub(super) fn price(&self, usual_ns: Option<f64>) -> f64 {
         let ratio = self.ratio(usual_ns);
         let ratio = if ratio < 1.0 / DEAD_BAND {
             ratio * DEAD_BAND
         } else if ratio > DEAD_BAND {
-            ratio / DEAD_BAND * (ratio / SLOW).max(1.0)
+            ratio / DEAD_BAND * (ratio / SLOW).max(1.0).powi(2)
         } else {
             1.0
         };
@@ -188,7 +188,7 @@ mod tests {
         assert_eq!(price(Some(1240.0), 0.0), 1.0);
         assert_eq!(price(Some(810.0), 0.0), 1.0);
         assert_eq!(price(Some(2_500.0), 0.0), 2.0);
-        assert_eq!(price(Some(15_000.0), 0.0), 60.0);
+        assert_eq!(price(Some(15_000.0), 0.0), 300.0);
         assert_eq!(price(Some(1000.0), 0.5), 8.0);
         // Fast failures earn nothing.
         assert_eq!(price(Some(1.0), 0.5), 8.0);

@@ -7,7 +7,7 @@
 //! latency x (1 - error rate)^-3 x (calls in flight + 1) / weight
 //! ```
 //!
-//! among those that the request may use; beyond three times the usual latency it is the square of
+//! among those that the request may use; beyond three times the usual latency it is the cube of
 //! the latency that counts. A node that fails fast looks idle and quick; the third power makes it
 //! dear instead, and a failure counts from the moment that it is told, without waiting for anybody.
 //! [`Balancer`] is the control plane: told of time, probes and roles, it reads the counters, judges
