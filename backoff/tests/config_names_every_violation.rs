@@ -121,3 +121,14 @@ fn the_longest_spans_are_welcome() {
     assert_eq!(policy.ceiling(u32::MAX), Duration::from_nanos(u64::MAX));
     assert!(policy.delays().next().is_some());
 }
+
+#[test]
+fn what_is_wrong_shows_in_the_panic_of_an_unwrap_too() {
+    let errors = Policy::fixed(Duration::from_secs(1))
+        .max_attempts(0)
+        .build()
+        .unwrap_err();
+    let shown = format!("{errors:?}");
+    let named = errors.iter().all(|it| shown.contains(&format!("{it:?}")));
+    assert!(named && errors.iter().count() > 0, "{shown}");
+}
