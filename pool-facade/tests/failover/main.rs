@@ -1,11 +1,11 @@
-//! A pool over a primary and a replica of real PostgreSQL, under a load of 200 tasks, while
-//! sessions are ended, the primary is killed, the replica promoted, and the old server taken back.
+//! A pool over a primary and a replica of real PostgreSQL, under a load of 200 tasks.
 //!
+//! Sessions are ended, the primary is killed, the replica promoted, and the old server taken back.
 //! Asserted at each of these: at most 1.1 attempts per request, and the full rate again within 5 s
 //! of the servers being back, counted as 25 ticks of the pool, which a busy machine makes longer.
 //! Full is four fifths of what the same servers served before. At the end the books of the tasks,
-//! the pool and the servers are compared. What it all takes in seconds on a quiet machine is for
-//! `cargo xtask chaos` to measure.
+//! the pool and the servers are compared. What a failover takes in seconds is for
+//! `cargo xtask chaos` to measure, on a pool of one node.
 #![expect(
     clippy::unwrap_used,
     reason = "a test, its helper functions included, fails by panicking"
@@ -14,6 +14,7 @@
 mod load;
 mod servers;
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -91,9 +92,9 @@ impl Stage {
 
     /// Waits until both nodes serve, and the rates do not grow any more.
     async fn warm_up(&self) -> Rates {
-        let best = std::cell::Cell::new(Rates::default());
+        let last = Cell::new(Rates::default());
         let steady = |rates: &Rates| {
-            let before = best.replace(*rates);
+            let before = last.replace(*rates);
             rates.reads > 0.0
                 && rates.reads < before.reads * 1.05
                 && rates.writes > 0.0
@@ -116,8 +117,8 @@ impl Stage {
         assert!(tally.failed() <= 2 * SIZE as u64, "{tally:?}");
     }
 
-    /// The same forty times within a second: without a budget, every second call would be another
-    /// attempt.
+    /// The same forty times within a second: without a budget, every third call would be tried
+    /// again.
     async fn end_sessions_again_and_again(&self, usual: &Rates) {
         let before = self.seen.tally();
         tokio::join!(self.first.sql(STORM), self.second.sql(STORM));
