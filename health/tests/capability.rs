@@ -63,3 +63,20 @@ fn checks_come_at_the_interval_and_sooner_after_an_unclear_one() {
         now = then;
     }
 }
+
+#[test]
+fn waits_are_spread_over_a_fifth_of_the_interval() {
+    let mut now = Instant::now();
+    let mut vector = Capability::new("vector", INTERVAL, 1, now).expect("valid");
+    assert_eq!(vector.name(), "vector");
+    let mut seen = std::collections::BTreeSet::new();
+    for _ in 0..100 {
+        assert_eq!(vector.poll(now), CapabilityAction::Check);
+        let CapabilityAction::WaitUntil(then) = vector.poll(now) else {
+            panic!("just asked")
+        };
+        seen.insert((then - now).as_secs());
+        now = then;
+    }
+    assert!(seen.into_iter().eq(54..=65), "in whole seconds");
+}

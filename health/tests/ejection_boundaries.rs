@@ -113,3 +113,16 @@ fn after_the_longest_ejections_each_healthy_interval_takes_one_step_off() {
     }
     assert_eq!(drain(&mut outlier, now), []);
 }
+
+#[test]
+fn fewer_results_are_no_worse_for_being_fewer() {
+    let (mut outlier, ids, now) = outlier(OutlierPolicy::new(), 8);
+    for n in 0..300 {
+        for id in &ids {
+            if *id != ids[3] || n % 3 == 0 {
+                outlier.record(*id, Outcome::Success, now);
+            }
+        }
+    }
+    assert_eq!(drain(&mut outlier, now + 10 * SECOND), []);
+}
