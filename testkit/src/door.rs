@@ -5,9 +5,11 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::{Deref, DerefMut};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::sleep;
 
 use crate::port::Port;
 
@@ -59,7 +61,7 @@ impl Door {
         if listening.is_some() {
             return Ok(());
         }
-        let listener = TcpListener::bind(self.address()).await?;
+        let listener = listen(self.address()).await?;
         let (serve, sessions) = (self.serve.clone(), self.sessions.clone());
         *listening = Some(tokio::spawn(async move {
             // An accept fails when the peer has already left; the next one is another matter.
@@ -95,6 +97,18 @@ impl std::fmt::Debug for Door {
             .field("address", &self.address())
             .finish_non_exhaustive()
     }
+}
+
+/// The port is ours, so whoever still listens there is a child that this process has just forked:
+/// until it runs its own program it holds our old socket too.
+async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    for _ in 0..TRIES {
+        match TcpListener::bind(address).await {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => sleep(PAUSE).await,
+            result => return result,
+        }
+    }
+    TcpListener::bind(address).await
 }
 
 /// A connection that ends by reset unless it is [closed](Socket::close) in good order.
@@ -144,4 +158,22 @@ impl Drop for Socket {
 /// The tests' locks guard plain values, which a panic cannot leave half changed.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Two seconds in all: a fork takes milliseconds.
+const TRIES: u32 = 400;
+const PAUSE: Duration = Duration::from_millis(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_door_waits_for_a_forked_child_to_let_go_of_its_port() {
+        let port = Port::reserve().unwrap();
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port.number()));
+        let held = std::net::TcpListener::bind(address).unwrap();
+        let (listener, ()) = tokio::join!(listen(address), async { drop(held) });
+        assert_eq!(listener.unwrap().local_addr().unwrap(), address);
+    }
 }
