@@ -101,6 +101,10 @@ impl std::fmt::Debug for Door {
 
 /// The port is ours, so whoever still listens there is a child that this process has just forked:
 /// until it runs its own program it holds our old socket too.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "there is no event: the kernel tells nobody that a port is free"
+)]
 async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     for _ in 0..TRIES {
         match TcpListener::bind(address).await {
