@@ -360,7 +360,7 @@ impl<K, R: Copy + Eq> Group<K, R> {
             u64::from(available) * 100 >= u64::from(of) * u64::from(self.policy.panic_percent)
         };
         // Until then the group panics because it knows nothing, which is no news.
-        self.warm |= unknown == 0 || (available > 0 && enough(members));
+        self.warm |= unknown == 0 || enough(members);
         // Newcomers are left out: growing a group must not look like losing it.
         self.panicking = !self.warm || available == 0 || !enough(members - unknown);
     }

@@ -8,7 +8,8 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use health::{
-    BatchAction, Event, Failure, Group, GroupAction, GroupPolicy, MonitorPolicy, Report, TargetId,
+    BatchAction, Event, Failure, Group, GroupAction, GroupPolicy, Monitor, MonitorPolicy, Outcome,
+    Report, State, TargetId,
 };
 
 fn group(policy: GroupPolicy, targets: usize, now: Instant) -> (Group<usize>, Vec<TargetId>) {
@@ -178,6 +179,90 @@ fn growing_a_group_is_no_reason_to_panic() {
         newcomers.iter().all(|id| !group.is_eligible(*id)),
         "not before they were asked"
     );
+}
+
+#[test]
+fn the_first_targets_to_answer_do_not_get_all_the_work() {
+    let mut now = Instant::now();
+    let (mut group, _) = group(GroupPolicy::new(), 6, now);
+    let mut answers = 0;
+    while group.is_panicking() {
+        assert_eq!(group.eligible().count(), 6, "after {answers} answers");
+        match group.poll(now) {
+            GroupAction::Probe(probe) => {
+                group.on_result(probe, Report::up(), now);
+                answers += 1;
+            }
+            GroupAction::Event(event) => panic!("{event:?}"),
+            GroupAction::WaitUntil(until) => now = until.expect("there are targets"),
+        }
+    }
+    assert_eq!((answers, group.eligible().count()), (3, 3));
+}
+
+#[test]
+fn newcomers_that_still_start_are_no_reason_to_panic() {
+    let mut now = Instant::now();
+    let (mut group, _) = group(GroupPolicy::new(), 2, now);
+    run(&mut group, &mut now, Duration::from_secs(20), |_| {
+        Report::up()
+    });
+    let newcomers: Vec<TargetId> = (2..6).map(|key| group.insert(key, now)).collect();
+    let second = Duration::from_secs(1);
+    let (_, probes) = run(&mut group, &mut now, 8 * second, |key| match key {
+        0 | 1 => Report::up(),
+        _ => Report::down(Failure::Connect),
+    });
+    assert!((2..6).all(|key| probes.contains_key(&key)), "{probes:?}");
+    for id in newcomers {
+        let status = group.status(id).expect("a member");
+        assert_eq!(status.state, State::Unknown, "within its grace");
+    }
+    assert!(!group.is_panicking());
+}
+
+#[test]
+fn an_ejection_ends_at_its_time_and_not_at_the_next_probe() {
+    let mut now = Instant::now();
+    let (mut group, ids) = group(GroupPolicy::new(), 4, now);
+    run(&mut group, &mut now, Duration::from_secs(20), |_| {
+        Report::up()
+    });
+    let mut failures = (0..5).map(|_| group.record(ids[0], Outcome::Failure, now));
+    let Some(Event::Ejected(ejection)) = failures.find_map(|event| event) else {
+        panic!("five in a row")
+    };
+    let returned = loop {
+        match group.poll(now) {
+            GroupAction::Probe(probe) => {
+                group.on_result(probe, Report::up(), now);
+            }
+            GroupAction::Event(Event::Returned(id)) => break id,
+            GroupAction::Event(event) => panic!("{event:?}"),
+            GroupAction::WaitUntil(until) => now = until.expect("there are targets"),
+        }
+    };
+    assert_eq!((returned, now), (ids[0], ejection.until));
+}
+
+#[test]
+fn a_suspected_target_is_probed_before_its_time() {
+    let mut now = Instant::now();
+    let (mut group, ids) = group(GroupPolicy::new().outlier(None), 1, now);
+    run(&mut group, &mut now, Duration::from_secs(60), |_| {
+        Report::up()
+    });
+    let GroupAction::Probe(probe) = group.poll(now) else {
+        panic!("it is due")
+    };
+    group.on_result(probe, Report::up(), now);
+    let due = group.monitor(ids[0]).map(Monitor::next_at);
+    assert!(due > Some(now + Duration::from_secs(8)));
+    assert_eq!(group.poll(now), GroupAction::WaitUntil(due));
+    group.on_suspicion(ids[0], 4.0, now);
+    let early = now + Duration::from_secs(1);
+    assert_eq!(group.poll(now), GroupAction::WaitUntil(Some(early)));
+    assert!(matches!(group.poll(early), GroupAction::Probe(_)));
 }
 
 #[test]
