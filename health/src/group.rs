@@ -511,3 +511,34 @@ impl<K, R: Copy + Eq> Group<K, R> {
         );
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_is_noticed() {
+        let wrong: [fn(&mut Group<u8>); 4] = [
+            |it| _ = it.batches.open(),
+            |it| it.tally.unknown += 1,
+            |it| it.tally.available += 1,
+            |it| {
+                it.urgent.remove(0);
+                it.routine.remove(0);
+            },
+        ];
+        #[expect(clippy::disallowed_methods, reason = "some instant to begin with")]
+        let now = Instant::now();
+        for spoil in wrong {
+            let mut group = Group::with_seed(GroupPolicy::new(), 1, now).expect("valid");
+            for key in 0..64 {
+                group.insert(key, now);
+            }
+            group.check();
+            spoil(&mut group);
+            assert!(catch_unwind(AssertUnwindSafe(|| group.check())).is_err());
+        }
+    }
+}
