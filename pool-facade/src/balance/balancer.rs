@@ -269,3 +269,35 @@ impl fmt::Display for InsertError {
 }
 
 impl Error for InsertError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_may_take_over_where_it_serves_and_some_calls_have_nobody() {
+        let (primary, replica) = (Role::Primary, Role::Replica);
+        // The role of either, whether the first serves, and whether either may take over.
+        let table = [
+            (primary, replica, true, [false, false]),
+            (replica, replica, true, [true, true]),
+            (primary, replica, false, [false, true]),
+            (replica, primary, false, [false, false]),
+            (Role::None, replica, true, [true, true]),
+            (Role::None, primary, true, [false, false]),
+        ];
+        #[expect(clippy::disallowed_methods, reason = "a test's time begins somewhere")]
+        let now = Instant::now();
+        for (first, second, serves, expected) in table {
+            let mut balancer = Balancer::new(Policy::new()).expect("the default is valid");
+            let ids = [first, second].map(|role| {
+                let id = balancer.insert(Node::new().role(role), now);
+                id.expect("the node is valid")
+            });
+            balancer.on_belief(ids[0], serves);
+            balancer.tick(now);
+            let found = ids.map(|id| balancer.may_take_over(id));
+            assert_eq!(found, expected, "{first:?} {second:?} {serves}");
+        }
+    }
+}

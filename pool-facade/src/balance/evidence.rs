@@ -117,7 +117,7 @@ pub(super) fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
 const ERROR_SHARE: f64 = 0.1;
 /// What one call is worth in the latency.
 const LATENCY_SHARE: f64 = 1.0 / 8.0;
-/// From this share of failures on, a low latency is no merit.
+/// Above this share of failures a low latency is no merit.
 const DOUBTFUL: f64 = 0.05;
 /// Slow is what takes more than so many times the usual latency.
 pub(super) const SLOW: f64 = 3.0;
@@ -175,6 +175,66 @@ mod tests {
     }
 
     #[test]
+    fn the_first_call_is_the_latency_and_each_further_one_an_eighth_of_it() {
+        let mut evidence = Evidence::default();
+        for (took_ns, latency_ns) in [(1000, 1000.0), (9000, 2000.0), (2000, 2000.0)] {
+            evidence.on_counts(Counts {
+                measured: 1,
+                took_ns,
+                ..counts(1, 0)
+            });
+            assert_eq!(evidence.latency_ns, Some(latency_ns));
+        }
+    }
+
+    #[test]
+    fn a_latency_by_probes_is_as_far_from_the_usual_as_theirs() {
+        let evidence = |latency_ns, probe_ns| Evidence {
+            latency_ns,
+            probe_ns,
+            ..Evidence::default()
+        };
+        let usual = |call_ns, probe_ns| Usual { call_ns, probe_ns };
+        let known = usual(Some(10.0), Some(2.0));
+        for (mut evidence, usual, latency_ns) in [
+            (evidence(Some(90.0), Some(6.0)), known, Some(30.0)),
+            (evidence(None, Some(2.0)), known, Some(10.0)),
+            (evidence(Some(90.0), None), known, Some(90.0)),
+            (
+                evidence(Some(90.0), Some(6.0)),
+                usual(None, Some(2.0)),
+                Some(90.0),
+            ),
+            (
+                evidence(Some(90.0), Some(6.0)),
+                usual(Some(10.0), None),
+                Some(90.0),
+            ),
+        ] {
+            evidence.pull(&usual);
+            assert_eq!(evidence.latency_ns, latency_ns);
+        }
+    }
+
+    #[test]
+    fn memory_fades_to_a_part_in_e_within_ten_seconds() {
+        let mut evidence = Evidence {
+            error: 0.2,
+            call_error: 0.4,
+            latency_ns: Some(3000.0),
+            probe_ns: None,
+        };
+        for _ in 0..100 {
+            evidence.fade(Duration::from_millis(100), 1000.0);
+        }
+        let kept = (-1.0_f64).exp();
+        assert!((evidence.error - 0.2 * kept).abs() < 1e-9);
+        assert!((evidence.call_error - 0.4 * kept).abs() < 1e-9);
+        let above_ns = evidence.latency_ns.expect("it was known") - 1000.0;
+        assert!((above_ns - 2000.0 * kept).abs() < 1e-6);
+    }
+
+    #[test]
     fn a_price_is_latency_over_success_cubed_outside_the_dead_band() {
         let price = |latency_ns, error| {
             let evidence = Evidence {
@@ -192,7 +252,9 @@ mod tests {
         assert_eq!(price(Some(1000.0), 0.5), 8.0);
         // Fast failures earn nothing.
         assert_eq!(price(Some(1.0), 0.5), 8.0);
-        assert!(price(Some(400.0), 0.0) < 0.51);
+        assert_eq!(price(Some(400.0), 0.0), 0.5);
+        assert_eq!(price(Some(400.0), 0.05), 0.5 / 0.95_f64.powi(3));
+        assert_eq!(price(Some(400.0), 0.06), 1.0 / 0.94_f64.powi(3));
         assert!(price(Some(f64::MAX), 1.0).is_finite());
     }
 

@@ -75,13 +75,8 @@ impl Plan {
             if active {
                 given += level.trusted() / sum.min(1.0);
             }
-            // The last bit of rounding must not send anybody beyond the last lane.
-            let full = given > 1.0 - 1e-9;
-            let upto = if full {
-                WHOLE
-            } else {
-                (given * WHOLE as f64) as u64
-            };
+            // What rounding leaves beyond the last lane, one number at most, goes to the first.
+            let upto = (given.min(1.0) * WHOLE as f64) as u64;
             let nodes = if panics(level) {
                 level.everyone
             } else {
@@ -145,6 +140,8 @@ const OVERPROVISION: f64 = 1.4;
 
 #[cfg(test)]
 mod tests {
+    use std::array::from_fn;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -207,6 +204,30 @@ mod tests {
             shares.push((priority, share, panics));
         }
         shares
+    }
+
+    #[test]
+    fn every_priority_of_every_tier_has_its_lane_and_so_have_those_that_do_not_serve() {
+        let roles = [Role::Replica, Role::Primary, Role::standby(true)];
+        let mut members = Vec::new();
+        for role in roles {
+            for priority in 0..PRIORITIES {
+                members.push(Member {
+                    index: members.len() as u8,
+                    role,
+                    priority,
+                    serves: true,
+                });
+            }
+        }
+        let index = members.len() as u8;
+        members.push(Member {
+            index,
+            serves: false,
+            ..members[0]
+        });
+        let lanes = Plan::new(Access::Read, &members, 50).lanes;
+        assert_eq!(lanes.map(|lane| lane.nodes), from_fn(|index| 1 << index));
     }
 
     proptest! {

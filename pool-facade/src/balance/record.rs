@@ -302,6 +302,17 @@ mod tests {
     use super::Standing::{Down, Failing, Good, Slow};
     use super::*;
 
+    /// A node that was inserted just now, and the now.
+    fn inserted() -> (Record, Instant) {
+        #[expect(clippy::disallowed_methods, reason = "a test's time begins somewhere")]
+        let now = Instant::now();
+        let id = NodeId {
+            index: 0,
+            generation: 1,
+        };
+        (Record::new(id, Node::new(), &Policy::new(), now), now)
+    }
+
     /// From the standing, whether the health check believes in the node, whether a call has
     /// succeeded just now, its share of failures, its latency in relation to the usual one.
     fn verdict(
@@ -311,13 +322,7 @@ mod tests {
         error: f64,
         ratio: f64,
     ) -> Standing {
-        #[expect(clippy::disallowed_methods, reason = "a test's time begins somewhere")]
-        let now = Instant::now();
-        let id = NodeId {
-            index: 0,
-            generation: 1,
-        };
-        let mut record = Record::new(id, Node::new(), &Policy::new(), now);
+        let (mut record, now) = inserted();
         record.standing = standing;
         record.believed = believed;
         record.succeeded_at = proven.then_some(now);
@@ -357,4 +362,58 @@ mod tests {
             assert_eq!(got, to, "{standing:?} {believed} {proven} {error} {ratio}");
         }
     }
+
+    #[test]
+    fn calls_prove_by_their_failures_alone_who_belongs_in_the_rotation() {
+        let table = [
+            (Good, Failing, 0.2, false),
+            (Good, Failing, 0.21, true),
+            (Slow, Down, 0.21, true),
+            (Failing, Good, 0.15, true),
+            (Failing, Good, 0.16, false),
+            (Down, Slow, 0.0, true),
+            // In the rotation before and after, or out of it: no call has a say.
+            (Good, Slow, 1.0, false),
+            (Slow, Good, 0.0, false),
+            (Failing, Down, 1.0, false),
+        ];
+        for (from, to, call_error, proven) in table {
+            let (mut record, _) = inserted();
+            record.standing = from;
+            record.evidence.call_error = call_error;
+            assert_eq!(record.is_proven(to), proven, "{from:?} {to:?} {call_error}");
+        }
+    }
+
+    #[test]
+    fn a_call_outranks_the_health_check_for_two_seconds() {
+        for (passed, to) in [(PROOF - NANOSECOND, Good), (PROOF, Down)] {
+            let (mut record, now) = inserted();
+            record.believed = false;
+            record.succeeded_at = Some(now);
+            assert_eq!(record.verdict(None, now + passed), to, "{passed:?}");
+        }
+    }
+
+    #[test]
+    fn the_damping_doubles_where_a_node_gets_worse_soon_after_its_probes_brought_it_back() {
+        let second = Duration::from_secs(1);
+        let table = [
+            (second, 30 * second - NANOSECOND, 2 * second),
+            (second, 30 * second, second),
+            // Soon is twice the damping where that is more.
+            (20 * second, 40 * second - NANOSECOND, 30 * second),
+            (20 * second, 40 * second, second),
+        ];
+        for (damping, passed, doubled) in table {
+            let (mut record, now) = inserted();
+            (record.damping, record.improved_at) = (damping, Some(now));
+            record.evidence.error = 1.0;
+            let from = record.judge(None, &Policy::new(), now + passed);
+            assert_eq!((from, record.standing), (Some(Good), Failing));
+            assert_eq!(record.damping, doubled, "{damping:?} {passed:?}");
+        }
+    }
+
+    const NANOSECOND: Duration = Duration::from_nanos(1);
 }

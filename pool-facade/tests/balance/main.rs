@@ -1,5 +1,7 @@
 //! The balancer: its rules by name, and random histories against a naive model.
 
+mod choice;
+mod memory;
 mod model;
 mod rules;
 

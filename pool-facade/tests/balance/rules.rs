@@ -482,4 +482,71 @@ fn a_bad_node_and_a_bad_policy_are_refused() {
          longest_damping is 1s, but must not be less than damping; \
          panic_percent is 101, but must be at most 100"
     );
+    let fields: Vec<_> = errors.violations().iter().map(|it| it.field).collect();
+    assert_eq!(
+        fields,
+        ["probe_interval", "longest_damping", "panic_percent"]
+    );
+    let extreme = Policy::new().damping(ms(10), ms(10)).panic_percent(100);
+    assert_eq!(extreme.check(), Ok(()));
+}
+
+#[test]
+fn names_and_errors_have_their_words() {
+    let (rig, ids) = Rig::with([Node::new(); 2]);
+    assert_eq!(ids.map(|id| id.to_string()), ["0.1", "1.1"]);
+    assert_eq!(rig.balancer.nodes().count(), 2);
+    let words = [
+        ProbeFailed.to_string(),
+        InsertError::Full.to_string(),
+        InsertError::Weight(1001).to_string(),
+        InsertError::Priority(4).to_string(),
+    ];
+    assert_eq!(
+        words,
+        [
+            "the probe failed",
+            "there is room for 64 nodes only",
+            "weight is 1001, but must be from 1 to 1000",
+            "priority is 4, but must be from 0 to 3",
+        ]
+    );
+}
+
+#[test]
+fn a_set_holds_what_was_put_in() {
+    let (_, ids) = Rig::with([Node::new(); 64]);
+    let mut set = NodeSet::new();
+    assert!(set.is_empty());
+    for (count, id) in ids.into_iter().enumerate() {
+        set.insert(id);
+        assert!(!set.is_empty());
+        assert_eq!(
+            ids.iter().filter(|it| set.contains(**it)).count(),
+            count + 1
+        );
+    }
+}
+
+#[test]
+fn weights_and_limits_can_be_changed() {
+    let nodes = [Node::new(), Node::new().near(false), Node::new()];
+    let (mut rig, ids) = Rig::with(nodes);
+    let now = rig.now;
+    assert_eq!(rig.balancer.set_weight(ids[0], 3, now), Ok(true));
+    let shares = rig.shares(Access::Read, ids);
+    assert!((shares[0] - 0.75).abs() < 0.02, "{shares:?}");
+    let refused = rig.balancer.set_weight(ids[0], 0, now);
+    assert_eq!(refused, Err(InsertError::Weight(0)));
+
+    assert!(rig.balancer.remove(ids[2], now));
+    assert_eq!(rig.balancer.set_weight(ids[2], 3, now), Ok(false));
+    assert!(!rig.balancer.set_limit(ids[2], 3, now));
+
+    // Of three calls on its way a node of weight 3 is not twice as dear as another one.
+    let board = rig.balancer.board().clone();
+    let _calls = [(); 3].map(|()| board.start(ids[0]));
+    assert_eq!(rig.shares(Access::Read, ids), [1.0, 0.0, 0.0]);
+    assert!(rig.balancer.set_limit(ids[0], 3, now));
+    assert_eq!(rig.shares(Access::Read, ids), [0.0, 1.0, 0.0]);
 }
