@@ -41,7 +41,8 @@ impl Policy {
     }
 
     /// How long a node's standing is left as it is after a change: at first, and at most. It doubles
-    /// each time that the node gets worse within 30 s of probes having brought it back.
+    /// each time that the node gets worse within 30 s, or twice as long as it was left, of probes
+    /// having brought it back.
     pub const fn damping(mut self, first: Duration, longest: Duration) -> Self {
         self.damping = first;
         self.longest_damping = longest;
