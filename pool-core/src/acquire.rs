@@ -1,38 +1,43 @@
 //! Getting a connection: at once where one is idle, else by the queue.
 
-use std::future::poll_fn;
+use std::future::Future;
 use std::panic::Location;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use crate::core::{Core, Held};
 use crate::guard::Pooled;
 use crate::inspect::Examined;
 use crate::lease::{Lease, Unfit};
-use crate::options::GetOptions;
+use crate::options::{GetOptions, Limits};
 use crate::queue::Refusal;
 use crate::runtime::{Runtime, Timer};
 use crate::slot::Holder;
-use crate::waiter::Waiter;
-use crate::within::{seldom, within};
+use crate::waiter::{Unserved, Waiting};
+use crate::within::seldom;
 use crate::{CloseReason, Error, ErrorKind, Event, Manager, Sample, Stage, Verdict};
 
 /// One acquire. Once it has had to wait for something it is counted as begun; unless it comes to
 /// an end then, as cancelled.
-struct Attempt<'a, M: Manager, R: Runtime> {
-    core: &'a Arc<Core<M, R>>,
-    options: &'a GetOptions,
+pub(crate) struct Attempt<'a, M: Manager, R: Runtime, T: Timer> {
+    pub(crate) core: &'a Arc<Core<M, R>>,
+    pub(crate) limits: Limits<'a, T>,
     site: &'static Location<'static>,
-    /// When it first had to wait, if there is a time limit or the wait is measured.
-    started: OnceLock<Instant>,
-    /// The same by the coarse clock, once it is in the queue; and then it is counted as begun.
-    queued_ns: Option<u64>,
+    /// When it began to wait, by the coarse clock, once it is in the queue; and then it is counted as begun.
+    queued_ns: u64,
+    queued: bool,
+    /// It is counted as begun under the first lock it takes; not yet done.
+    pub(crate) uncounted: bool,
+    /// Somebody wants to know when it began to wait.
+    pub(crate) measured: bool,
     settled: bool,
     /// Has been served before, with a connection that turned out to be dead: it is first in line.
-    first: bool,
+    pub(crate) first: bool,
     /// A stage in which a connection turned out not to answer.
     silent: Option<Stage>,
+    /// What was found or served, and is to be looked at next.
+    found: Option<Found<M, R>>,
 }
 
 /// An idle connection and what it needs before it is lent.
@@ -79,27 +84,25 @@ impl<M: Manager, R: Runtime> Core<M, R> {
 
     /// Lends a connection: what was found `idle`, if it is fit, or else by the queue. Dropping the
     /// future at any await loses nothing.
-    pub(crate) async fn acquire<T: Timer>(
-        self: &Arc<Self>,
-        timer: &T,
-        options: &GetOptions,
+    pub(crate) fn acquire<'a, T: Timer>(
+        self: &'a Arc<Self>,
+        timer: &'a T,
+        options: &'a GetOptions,
         site: &'static Location<'static>,
         idle: Option<Found<M, R>>,
-    ) -> Result<Pooled<M, R>, Error<M::Error>> {
-        let mut attempt = Attempt::new(self, options, site);
-        let found = match idle {
+    ) -> impl Future<Output = Result<Pooled<M, R>, Error<M::Error>>> {
+        let mut attempt = Attempt::new(self, timer, options, site, idle);
+        async move {
             // Where each checkout is checked, this is the usual way, and mostly the whole of it.
-            Some((mut lease, CHECK)) => {
-                let started = &attempt.started;
-                let checked = lease.work(timer, Stage::Validate, options, started).await;
+            if let Some((mut lease, _)) = attempt.found.take_if(|found| found.1 == CHECK) {
+                let checked = lease.work(Stage::Validate, &mut attempt.limits).await;
                 if let Some(pooled) = attempt.conclude(lease, checked)? {
                     return Ok(pooled);
                 }
-                self.next_idle(options)
+                attempt.found = attempt.next_idle();
             }
-            idle => idle,
-        };
-        seldom(attempt.run(timer, found)).await
+            seldom(attempt.run()).await
+        }
     }
 
     /// The warmest idle connection that is not known to be unfit.
@@ -150,7 +153,7 @@ impl<M: Manager, R: Runtime> Core<M, R> {
         }
         entry.uses += 1;
         if entry.uses & SAMPLED == 0 {
-            entry.lent = Some(self.now());
+            entry.lent_ns = self.since_epoch(self.now());
         }
         Some(Pooled::new(entry))
     }
@@ -173,13 +176,15 @@ impl<M: Manager, R: Runtime> Core<M, R> {
             }
         }
         if self.hot.leak_report.load(Relaxed) {
-            *entry.home.slot.holder.lock() = Some(Holder {
+            let holder = Holder {
                 site,
                 task: self.runtime.task_id(),
-                connection: entry.id,
+                connection: entry.id(),
                 since: self.now(),
                 reported: false,
-            });
+            };
+            let slot = &entry.home.slot;
+            slot.set_aside(|aside| aside.holder = Some(holder));
         }
         Some(entry)
     }
@@ -190,10 +195,8 @@ impl<M: Manager, R: Runtime> Core<M, R> {
             return;
         };
         let held = self.slots.iter().find_map(|(_, slot)| {
-            slot.holder
-                .lock()
-                .filter(|holder| holder.task == Some(task))
-                .map(|h| h.site)
+            let holder = slot.aside(|aside| aside.holder)?;
+            (holder.task == Some(task)).then_some(holder.site)
         });
         if let Some(holds) = held {
             self.events.emit(Event::NestedAcquire { site, holds });
@@ -201,45 +204,52 @@ impl<M: Manager, R: Runtime> Core<M, R> {
     }
 }
 
-impl<'a, M: Manager, R: Runtime> Attempt<'a, M, R> {
+impl<'a, M: Manager, R: Runtime, T: Timer> Attempt<'a, M, R, T> {
     /// Goes on until a connection is fit to be lent.
-    async fn run<T: Timer>(
-        &mut self,
-        timer: &T,
-        mut found: Option<Found<M, R>>,
-    ) -> Result<Pooled<M, R>, Error<M::Error>> {
-        loop {
-            let (mut lease, examined) = match found.take() {
-                Some(found) => found,
-                None => {
-                    let mut lease = self.wait(timer).await?;
-                    let examined = lease.entry_mut().examine(self.options);
-                    (lease, examined)
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "an async fn keeps its arguments twice"
+    )]
+    fn run<'b>(
+        &'b mut self,
+    ) -> impl Future<Output = Result<Pooled<M, R>, Error<M::Error>>> + use<'a, 'b, M, R, T> {
+        async move {
+            loop {
+                if self.found.is_none() {
+                    let outcome = self.wait().await;
+                    self.served(outcome)?;
                 }
-            };
-            let prepared = match examined {
-                Examined::Ready => Ok(()),
-                Examined::Dead(reason) => Err(Unfit {
-                    reason,
-                    silent: None,
-                }),
-                Examined::Work { reset, check } => {
-                    let mut prepared = Ok(());
-                    for (stage, due) in [(Stage::Reset, reset), (Stage::Validate, check)] {
-                        if due && prepared.is_ok() {
-                            let started = &self.started;
-                            prepared = lease.work(timer, stage, self.options, started).await;
+                let Some((mut lease, examined)) = self.found.take() else {
+                    continue;
+                };
+                let prepared = match examined {
+                    Examined::Ready => Ok(()),
+                    Examined::Dead(reason) => Err(Unfit {
+                        reason,
+                        silent: None,
+                    }),
+                    Examined::Work { reset, check } => {
+                        let mut prepared = Ok(());
+                        if reset {
+                            prepared = lease.work(Stage::Reset, &mut self.limits).await;
                         }
+                        if check && prepared.is_ok() {
+                            prepared = lease.work(Stage::Validate, &mut self.limits).await;
+                        }
+                        prepared
                     }
-                    prepared
+                };
+                if let Some(pooled) = self.conclude(lease, prepared)? {
+                    return Ok(pooled);
                 }
-            };
-            if let Some(pooled) = self.conclude(lease, prepared)? {
-                return Ok(pooled);
+                self.found = self.next_idle();
             }
-            // What is idle comes before what would have to be waited for.
-            found = self.core.next_idle(self.options);
         }
+    }
+
+    /// What is idle comes before what would have to be waited for.
+    fn next_idle(&self) -> Option<Found<M, R>> {
+        self.core.next_idle(self.limits.options)
     }
 
     /// Lends the connection if it is fit, else closes it; gives up when the time is up.
@@ -263,27 +273,57 @@ impl<'a, M: Manager, R: Runtime> Attempt<'a, M, R> {
 
     fn new(
         core: &'a Arc<Core<M, R>>,
+        timer: &'a T,
         options: &'a GetOptions,
         site: &'static Location<'static>,
+        found: Option<Found<M, R>>,
     ) -> Self {
-        let started = OnceLock::new();
         Self {
             core,
-            options,
+            limits: Limits::new(timer, options),
             site,
-            started,
-            queued_ns: None,
+            queued_ns: 0,
+            queued: false,
+            uncounted: false,
+            measured: false,
             settled: false,
             first: false,
             silent: None,
+            found,
         }
     }
 
     /// Until when it may wait; it has begun to, at the latest now.
-    fn deadline(&self) -> Option<Instant> {
-        let started = *self.started.get_or_init(|| self.core.now());
+    fn deadline(&mut self) -> Option<Instant> {
+        let began = *self.limits.began.get_or_insert_with(|| self.core.now());
         let timeout = self.core.hot.acquire_timeout();
-        self.options.deadline_from(started, timeout)
+        self.limits.options.deadline_from(began, timeout)
+    }
+
+    /// Until when it may wait in the queue, which it has just joined.
+    #[cold]
+    pub(crate) fn wait_until(&mut self) -> Option<Instant> {
+        let core = self.core;
+        if core.hot.leak_report.load(Relaxed) {
+            core.report_nested(self.site);
+        }
+        if !self.is_limited() {
+            return None;
+        }
+        let deadline = self.deadline();
+        let wait = self.wait_timeout();
+        let wait = wait.and_then(|limit| core.now().checked_add(limit));
+        wait.into_iter().chain(deadline).min()
+    }
+
+    fn wait_timeout(&self) -> Option<Duration> {
+        let general = || self.core.hot.wait_timeout();
+        self.limits.options.wait_timeout.or_else(general)
+    }
+
+    fn is_limited(&self) -> bool {
+        let acquire_timeout = self.core.hot.acquire_timeout();
+        self.wait_timeout().is_some() || self.limits.options.is_limited(acquire_timeout)
     }
 
     /// Closes a connection that was not fit; gives up when the time is up.
@@ -301,48 +341,35 @@ impl<'a, M: Manager, R: Runtime> Attempt<'a, M, R> {
     }
 
     /// Waits in the queue for a connection.
-    async fn wait<T: Timer>(&mut self, timer: &T) -> Result<Lease<M, R>, Error<M::Error>> {
+    fn wait<'b>(&'b mut self) -> Waiting<'a, 'b, M, R, T> {
         let core = self.core;
         if !core.work.alive() {
             core.start_maintenance();
         }
-        let uncounted = self.queued_ns.is_none();
-        self.queued_ns.get_or_insert_with(|| core.coarse_ns());
-        let Self {
-            options,
-            started,
-            site,
-            ..
-        } = &*self;
-        let wait_timeout = options.wait_timeout.or_else(|| core.hot.wait_timeout());
-        let acquire_timeout = core.hot.acquire_timeout();
-        let limited = wait_timeout.is_some() || options.is_limited(acquire_timeout);
-        let measured = limited || core.events.observed();
-        let mut waiter = Waiter::new(core, self.first, uncounted, started, measured);
-        let until = || {
-            if core.hot.leak_report.load(Relaxed) {
-                core.report_nested(site);
-            }
-            if !limited {
-                return None;
-            }
-            let began = *started.get_or_init(|| core.now());
-            let deadline = options.deadline_from(began, acquire_timeout);
-            let wait = wait_timeout.and_then(|limit| core.now().checked_add(limit));
-            wait.into_iter().chain(deadline).min()
-        };
-        let outcome = within(timer, until, poll_fn(|cx| waiter.poll(cx))).await;
-        let outcome = outcome.map_err(|_| waiter.leave());
-        drop(waiter);
+        self.uncounted = !self.queued;
+        if self.uncounted {
+            (self.queued, self.queued_ns) = (true, core.coarse_ns());
+        }
+        self.measured = self.is_limited() || core.events.observed();
+        Waiting::new(self)
+    }
+
+    /// Looks at what the wait has brought.
+    fn served(
+        &mut self,
+        outcome: Result<Lease<M, R>, Unserved<M::Error>>,
+    ) -> Result<(), Error<M::Error>> {
         match outcome {
-            Ok(Ok(slot)) => Ok(Lease::new(core, slot)),
-            Ok(Err(Refusal { kind, cause })) => {
-                self.settle(kind);
-                Err(core.error(kind, self.waited(), cause))
+            Ok(mut lease) => {
+                let examined = lease.entry_mut().examine(self.limits.options);
+                self.found = Some((lease, examined));
+                Ok(())
             }
-            // An offer that came together with the end of the time is taken.
-            Err(Some(lease)) => Ok(lease),
-            Err(None) => Err(self.fail(ErrorKind::Timeout(self.stage()))),
+            Err(Unserved::Refused(Refusal { kind, cause })) => {
+                self.settle(kind);
+                Err(self.core.error(kind, self.waited(), cause))
+            }
+            Err(Unserved::Elapsed) => Err(self.fail(ErrorKind::Timeout(self.stage()))),
         }
     }
 
@@ -369,11 +396,13 @@ impl<'a, M: Manager, R: Runtime> Attempt<'a, M, R> {
     #[cold]
     fn count_wait(&self) {
         let core = self.core;
-        if self.queued_ns.is_none() {
+        if !self.queued {
             core.ledger.lock().tally.begun += 1;
         }
-        let started = self.started.get();
-        let took = started.map(|started| core.now().saturating_duration_since(*started));
+        let took = self
+            .limits
+            .began
+            .map(|began| core.now().saturating_duration_since(began));
         core.counters.waited(took);
         if let Some(took) = took {
             core.events.sample(Sample::Acquire, took);
@@ -381,7 +410,7 @@ impl<'a, M: Manager, R: Runtime> Attempt<'a, M, R> {
     }
 
     fn has_waited(&self) -> bool {
-        self.queued_ns.is_some() || self.started.get().is_some()
+        self.queued || self.limits.began.is_some()
     }
 
     fn fail(&mut self, kind: ErrorKind) -> Error<M::Error> {
@@ -393,26 +422,27 @@ impl<'a, M: Manager, R: Runtime> Attempt<'a, M, R> {
     fn settle(&mut self, kind: ErrorKind) {
         self.settled = true;
         let tally = &mut self.core.ledger.lock().tally;
-        tally.begun += u64::from(self.queued_ns.is_none());
+        tally.begun += u64::from(!self.queued);
         tally.fail(kind);
     }
 
     /// For how long it has waited, to within a tick if nobody wanted to know before.
     fn waited(&self) -> Duration {
         let now = self.core.now();
-        match (self.started.get(), self.queued_ns) {
-            (Some(started), _) => now.saturating_duration_since(*started),
-            (None, Some(ns)) => Duration::from_nanos(self.core.since_epoch(now).saturating_sub(ns)),
-            (None, None) => Duration::ZERO,
+        let now_ns = self.core.since_epoch(now);
+        match self.limits.began {
+            Some(began) => now.saturating_duration_since(began),
+            None if self.queued => Duration::from_nanos(now_ns.saturating_sub(self.queued_ns)),
+            None => Duration::ZERO,
         }
     }
 }
 
-impl<M: Manager, R: Runtime> Drop for Attempt<'_, M, R> {
+impl<M: Manager, R: Runtime, T: Timer> Drop for Attempt<'_, M, R, T> {
     fn drop(&mut self) {
         if !self.settled && self.has_waited() {
             let tally = &mut self.core.ledger.lock().tally;
-            tally.begun += u64::from(self.queued_ns.is_none());
+            tally.begun += u64::from(!self.queued);
             tally.cancelled += 1;
         }
     }

@@ -112,7 +112,7 @@ impl<M: Manager, R: Runtime> Core<M, R> {
             if slot.phase() != Phase::Leased {
                 continue;
             }
-            let Some(abort) = slot.abort.lock().take() else {
+            let Some(abort) = slot.aside(|aside| aside.abort.take()) else {
                 continue;
             };
             self.events.guard("AbortHandle", || abort.abort());

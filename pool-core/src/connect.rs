@@ -158,14 +158,19 @@ impl<M: Manager, R: Runtime> Core<M, R> {
         cell.retire_ns.store(retire_ns, Relaxed);
         cell.used_ns.store(now_ns, Relaxed);
         cell.checked_ns.store(now_ns, Relaxed);
-        *cell.abort.lock() = abort;
+        // What had been kept there was for connecting.
+        let connector = cell.clear_aside();
+        if abort.is_some() {
+            cell.set_aside(|aside| aside.abort = abort);
+        }
+        drop(connector);
         add(&self.counters.created);
         let home = Home {
             core: self.clone(),
             slot: cell.clone(),
             spot: self.idle.spot(slot.id()),
         };
-        Entry::new(slot, home, connection, (id, generation), now)
+        Entry::new(slot, home, connection, generation, now_ns)
     }
 
     /// Remembers the latest failure. The one before is dropped without the lock: that may run user
@@ -263,7 +268,9 @@ impl<M: Manager, R: Runtime> Drop for Ticket<M, R> {
             return;
         };
         self.tell_gate(Err(ErrorClass::Transient));
-        self.core.slots.slot(slot.id()).set_phase(Phase::Vacant);
+        let place = self.core.slots.slot(slot.id());
+        place.set_phase(Phase::Vacant);
+        drop(place.clear_aside());
         let mut wakes = Wakes::default();
         self.core.ledger.lock().connect_failed(slot, &mut wakes);
         wakes.wake();
@@ -298,7 +305,9 @@ async fn connect<M: Manager, R: Runtime>(ticket: Ticket<M, R>) {
         let slot = ticket.slot.as_ref().expect("the attempt is under way");
         let slot = core.slots.slot(slot.id());
         let until_closed = poll_fn(|cx| {
-            slot.connector.register(cx.waker());
+            // Cloned before the lock is taken and dropped after: wakers are user code.
+            let waker = cx.waker().clone();
+            drop(slot.set_aside(|aside| aside.connector.replace(waker)));
             if core.idle.is_closed() {
                 return Poll::Ready(Outcome::<M>::PoolClosed);
             }

@@ -52,16 +52,6 @@ pub(crate) struct Home<M: Manager, R: Runtime> {
     pub(crate) spot: Spot,
 }
 
-impl<M: Manager, R: Runtime> Clone for Home<M, R> {
-    fn clone(&self) -> Self {
-        Self {
-            core: self.core.clone(),
-            slot: self.slot.clone(),
-            ..*self
-        }
-    }
-}
-
 impl<M: Manager, R: Runtime> Belonging for Home<M, R> {
     type Connection = M::Connection;
     type Pool = Core<M, R>;
@@ -94,25 +84,25 @@ impl<M: Manager, R: Runtime> Core<M, R> {
     /// Gives a usable connection to the first waiter, or makes it idle.
     #[inline(always)]
     pub(crate) fn give(entry: Held<M, R>) {
-        if let Err((home, slot)) = slot::give(entry) {
-            home.core.hand_over(&home, slot);
+        if let Err((core, slot)) = slot::give(entry) {
+            core.hand_over(slot);
         }
     }
 
     /// Lets the ledger decide what becomes of a connection that lies in its slot.
     #[cold]
-    fn hand_over(self: &Arc<Self>, home: &Home<M, R>, slot: OwnedSlot) {
+    fn hand_over(self: &Arc<Self>, slot: OwnedSlot) {
         let mut wakes = Wakes::default();
         let mut ledger = self.ledger.lock();
         let close = match ledger.hand_over(slot, &mut wakes) {
             HandOver::Offered => None,
             HandOver::Idle(slot) => {
-                home.slot.set_phase(Phase::Idle);
+                self.slots.slot(slot.id()).set_phase(Phase::Idle);
                 self.idle.push_flagged(slot);
                 None
             }
             HandOver::Close(slot, reason) => {
-                home.slot.set_phase(Phase::Closing);
+                self.slots.slot(slot.id()).set_phase(Phase::Closing);
                 Some((slot, reason))
             }
         };
@@ -120,7 +110,7 @@ impl<M: Manager, R: Runtime> Core<M, R> {
         drop(ledger);
         wakes.wake();
         if let Some((slot, reason)) = close {
-            self.close_booked(home.slot.take(slot), reason);
+            self.close_booked(self.slots.slot(slot.id()).take(slot), reason);
         }
     }
 
@@ -137,9 +127,8 @@ impl<M: Manager, R: Runtime> Core<M, R> {
         let slot = self.slots.slot(owned.id());
         slot.set_phase(Phase::Vacant);
         slot.retire_ns.store(u64::MAX, Relaxed);
-        *slot.holder.lock() = None;
-        let abort = slot.abort.lock().take();
-        self.events.guard("AbortHandle", || drop(abort));
+        let aside = slot.clear_aside();
+        self.events.guard("AbortHandle", || drop(aside));
         let mut wakes = Wakes::default();
         self.ledger.lock().vacated(owned, &mut wakes);
         wakes.wake();
@@ -153,7 +142,7 @@ impl<M: Manager, R: Runtime> Core<M, R> {
             self.manager.on_remove(&mut entry.connection, reason);
         });
         self.events.emit(Event::Closed {
-            connection: entry.id,
+            connection: entry.id(),
             reason,
         });
     }
@@ -310,7 +299,9 @@ impl<M: Manager, R: Runtime> Core<M, R> {
             self.retire(self.take(slot), CloseReason::PoolClosed);
         }
         for (_, slot) in self.slots.iter() {
-            slot.connector.wake();
+            if let Some(connector) = slot.aside(|aside| aside.connector.take()) {
+                connector.wake();
+            }
         }
         self.work.nudge();
         self.events.emit(Event::PoolClosed);

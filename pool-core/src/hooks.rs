@@ -4,8 +4,10 @@ use std::fmt;
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
-use crate::State;
+use crate::core::Home;
+use crate::runtime::Runtime;
 use crate::slot::Entry;
+use crate::{Manager, State};
 
 /// What the pool knows about a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,12 +74,12 @@ impl<C, E> fmt::Debug for Hooks<C, E> {
     }
 }
 
-impl<C, H> Entry<C, H> {
+impl<M: Manager, R: Runtime> Entry<M::Connection, Home<M, R>> {
     pub(crate) fn info(&self) -> ConnectionInfo {
         ConnectionInfo {
-            id: self.id,
+            id: self.id(),
             generation: self.generation,
-            created: self.created,
+            created: self.home.core.epoch + Duration::from_nanos(self.created_ns),
             uses: self.uses,
         }
     }

@@ -11,7 +11,7 @@ use crate::hot::{ALWAYS_NS, NEVER_NS, check_ns, nanos};
 use crate::lease::Lease;
 use crate::options::GetOptions;
 use crate::runtime::Runtime;
-use crate::slot::Entry;
+use crate::slot::{Entry, UNMEASURED};
 use crate::{Abandoned, CloseReason, Manager, ResetAt, Sample, Verdict};
 
 /// What a checkout has to do before it can lend the connection.
@@ -126,7 +126,7 @@ impl<M: Manager, R: Runtime> Entry<M::Connection, Home<M, R>> {
         let now_ns = core.coarse_ns();
         slot.used_ns.store(now_ns, Relaxed);
         !core.hot.watched.load(Relaxed)
-            && self.lent.is_none()
+            && self.lent_ns == UNMEASURED
             && self.mark.is_none()
             && !self.in_operation
             && !std::thread::panicking()
@@ -163,11 +163,12 @@ impl<M: Manager, R: Runtime> Entry<M::Connection, Home<M, R>> {
     fn judge(&mut self) -> Result<(), CloseReason> {
         let Home { core, slot, .. } = &*self.home;
         if core.hot.leak_report.load(Relaxed) {
-            *slot.holder.lock() = None;
+            slot.aside(|aside| aside.holder.take());
         }
-        if let Some(lent) = self.lent.take() {
-            let took = core.now().saturating_duration_since(lent);
-            core.events.sample(Sample::Use, took);
+        if self.lent_ns != UNMEASURED {
+            let lent_ns = std::mem::replace(&mut self.lent_ns, UNMEASURED);
+            let took = core.since_epoch(core.now()).saturating_sub(lent_ns);
+            core.events.sample(Sample::Use, Duration::from_nanos(took));
         }
         if let Some(reason) = self.mark {
             return Err(reason);

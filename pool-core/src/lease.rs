@@ -2,18 +2,18 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use crate::closing::{Vacate, run_close};
 use crate::core::{Core, Held, Home};
-use crate::options::GetOptions;
+use crate::options::{GetOptions, Limits};
 use crate::runtime::{Runtime, Timer};
 use crate::slot::{Entry, OwnedSlot, Phase, Slot};
 use crate::stats::add;
-use crate::within::within;
+use crate::within::{Elapsed, within};
 use crate::{CloseReason, Manager, ResetAt, Sample, Stage};
 use futures_util::FutureExt;
 
@@ -62,53 +62,66 @@ impl<M: Manager, R: Runtime> Lease<M, R> {
     }
 
     /// Resets or checks the connection, within the stage's time and the total. The total counts from
-    /// `started`: if not set before, then when there is something to wait for. Dropped midway, the
-    /// connection is closed.
-    pub(crate) async fn work<T: Timer>(
+    /// when the acquire began to wait: if not before, then when there is something to wait for.
+    /// Dropped midway, the connection is closed.
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "an async fn keeps its arguments twice"
+    )]
+    pub(crate) fn work<T: Timer>(
         &mut self,
-        timer: &T,
         stage: Stage,
-        options: &GetOptions,
-        started: &OnceLock<Instant>,
+        limits: &mut Limits<'_, T>,
+    ) -> impl Future<Output = Result<(), Unfit>> {
+        async move {
+            let (outcome, took) = {
+                let Entry {
+                    connection,
+                    home,
+                    working,
+                    counted,
+                    ..
+                } = self.entry_mut();
+                *working = Some(stage);
+                let Home { core, slot, .. } = &**home;
+                let mut future = pin!(async {
+                    match stage {
+                        Stage::Reset => core.manager.reset(connection).await,
+                        _ => core.manager.is_valid(connection).await,
+                    }
+                });
+                // Most answer at once, and then no clock is read and the books need not show it.
+                match FirstPoll(future.as_mut()).await {
+                    Ok(Poll::Ready(answer)) => (Ok(Ok(answer)), Duration::ZERO),
+                    Err(panic) => (Ok(Err(panic)), Duration::ZERO),
+                    Ok(Poll::Pending) => {
+                        core.count_work(slot, stage);
+                        *counted = true;
+                        let until = |since: Instant| {
+                            let options = limits.options;
+                            let limit = since.checked_add(core.work_timeout(stage, options));
+                            let began = *limits.began.get_or_insert(since);
+                            let total = options.deadline_from(began, core.hot.acquire_timeout());
+                            total.into_iter().chain(limit).min()
+                        };
+                        // Boxed, or every acquire would be larger by it; the server takes longer.
+                        Box::pin(core.wait_for(limits.timer, until, future)).await
+                    }
+                }
+            };
+            self.end_work();
+            self.conclude(stage, outcome, took)
+        }
+    }
+
+    /// Draws the conclusions from a reset or a check.
+    #[inline(always)]
+    fn conclude<E>(
+        &mut self,
+        stage: Stage,
+        outcome: Result<std::thread::Result<Result<(), E>>, Elapsed>,
+        took: Duration,
     ) -> Result<(), Unfit> {
-        let mut took = Duration::ZERO;
-        let outcome = {
-            let Entry {
-                connection,
-                home,
-                working,
-                counted,
-                ..
-            } = self.entry_mut();
-            *working = Some(stage);
-            let Home { core, slot, .. } = &**home;
-            let mut future = pin!(async {
-                match stage {
-                    Stage::Reset => core.manager.reset(connection).await,
-                    _ => core.manager.is_valid(connection).await,
-                }
-            });
-            // Most answer at once, and then no clock is read and the books need not show it.
-            match FirstPoll(future.as_mut()).await {
-                Ok(Poll::Ready(answer)) => Ok(Ok(answer)),
-                Err(panic) => Ok(Err(panic)),
-                Ok(Poll::Pending) => {
-                    core.count_work(slot, stage);
-                    *counted = true;
-                    let since = core.now();
-                    let limit = since.checked_add(core.work_timeout(stage, options));
-                    let started = *started.get_or_init(|| since);
-                    let total = options.deadline_from(started, core.hot.acquire_timeout());
-                    let until = total.into_iter().chain(limit).min();
-                    let rest = AssertUnwindSafe(future).catch_unwind();
-                    // Boxed, or every acquire would be larger by it; the server takes longer.
-                    let outcome = Box::pin(within(timer, || until, rest)).await;
-                    took = core.now().saturating_duration_since(since);
-                    outcome
-                }
-            }
-        };
-        self.end_work();
         let core = self.core();
         core.events.sample(Sample::Stage(stage), took);
         match outcome {
@@ -231,6 +244,20 @@ impl<M: Manager, R: Runtime> Core<M, R> {
         let slot = self.slots.slot(owned.id());
         slot.set_phase(Phase::Leased);
         slot.take(owned)
+    }
+
+    /// Waits for a reset or a check that did not answer at once; says how long it took.
+    async fn wait_for<T: Timer, F: Future>(
+        &self,
+        timer: &T,
+        until: impl FnOnce(Instant) -> Option<Instant>,
+        future: F,
+    ) -> (Result<std::thread::Result<F::Output>, Elapsed>, Duration) {
+        let since = self.now();
+        let until = until(since);
+        let rest = AssertUnwindSafe(future).catch_unwind();
+        let outcome = within(timer, || until, rest).await;
+        (outcome, self.now().saturating_duration_since(since))
     }
 
     fn count_work(&self, slot: &Slot<M::Connection, Home<M, R>>, stage: Stage) {

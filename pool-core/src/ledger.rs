@@ -339,14 +339,14 @@ impl<E> Ledger<E> {
     ) {
         let waiters: Vec<_> = self.queue.iter().collect();
         for waiter in waiters {
-            wakes.push(self.queue.serve(waiter, Turn::Refused(refusal())));
+            wakes.push(self.queue.serve(waiter, Turn::Refused(Box::new(refusal()))));
         }
     }
 
     /// Refuses the first waiter; says whether there was one.
     pub(crate) fn refuse_first(&mut self, refusal: Refusal<E>, wakes: &mut Wakes) {
         if let Some(waiter) = self.queue.next() {
-            wakes.push(self.queue.serve(waiter, Turn::Refused(refusal)));
+            wakes.push(self.queue.serve(waiter, Turn::Refused(Box::new(refusal))));
         }
     }
 

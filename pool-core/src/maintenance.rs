@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
@@ -20,7 +20,7 @@ use crate::hooks::TICK;
 use crate::hot::nanos;
 use crate::lease::Lease;
 use crate::ledger::Wakes;
-use crate::options::GetOptions;
+use crate::options::{GetOptions, Limits};
 use crate::runtime::{Runtime, Task};
 use crate::slot::SlotId;
 use crate::sync::Mutex;
@@ -274,7 +274,8 @@ impl<M: Manager, R: Runtime> Core<M, R> {
     fn report_held(&self, now: Instant, config: &Config) {
         let limit = config.leak_report.unwrap_or_default();
         for (_, slot) in self.slots.iter() {
-            let event = slot.holder.lock().as_mut().and_then(|holder| {
+            let event = slot.aside(|aside| {
+                let holder = aside.holder.as_mut()?;
                 let held = now.saturating_duration_since(holder.since);
                 let report = !holder.reported && held >= limit;
                 holder.reported |= report;
@@ -296,13 +297,13 @@ impl<M: Manager, R: Runtime> Core<M, R> {
 async fn keep_alive<M: Manager, R: Runtime>(mut lease: Lease<M, R>) {
     let core = lease.core().clone();
     let options = GetOptions::new();
-    let started = OnceLock::new();
+    let mut limits = Limits::new(&core.runtime, &options);
     let dirty = lease.entry_mut().dirty;
     for stage in [Stage::Reset, Stage::Validate] {
         if stage == Stage::Reset && !dirty {
             continue;
         }
-        if let Err(unfit) = lease.work(&core.runtime, stage, &options, &started).await {
+        if let Err(unfit) = lease.work(stage, &mut limits).await {
             lease.retire_dead(unfit);
             return;
         }
@@ -313,14 +314,9 @@ async fn keep_alive<M: Manager, R: Runtime>(mut lease: Lease<M, R>) {
 async fn reset<M: Manager, R: Runtime>(mut lease: Lease<M, R>) {
     let core = lease.core().clone();
     lease.end_work();
-    let result = lease
-        .work(
-            &core.runtime,
-            Stage::Reset,
-            &GetOptions::new(),
-            &OnceLock::new(),
-        )
-        .await;
+    let options = GetOptions::new();
+    let mut limits = Limits::new(&core.runtime, &options);
+    let result = lease.work(Stage::Reset, &mut limits).await;
     if let Err(unfit) = result {
         lease.retire_dead(unfit);
     }

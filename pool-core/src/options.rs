@@ -26,6 +26,24 @@ pub struct GetOptions {
     pub(crate) site: Option<&'static Location<'static>>,
 }
 
+/// What limits the time of an acquire.
+pub(crate) struct Limits<'a, T> {
+    pub(crate) timer: &'a T,
+    pub(crate) options: &'a GetOptions,
+    /// When it first had to wait, if there is a time limit or the wait is measured.
+    pub(crate) began: Option<Instant>,
+}
+
+impl<'a, T> Limits<'a, T> {
+    pub(crate) fn new(timer: &'a T, options: &'a GetOptions) -> Self {
+        Self {
+            timer,
+            options,
+            began: None,
+        }
+    }
+}
+
 impl GetOptions {
     pub(crate) const DEFAULT: Self = Self {
         timeout: None,

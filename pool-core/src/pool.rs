@@ -82,10 +82,11 @@ impl<M: Manager, R: Runtime> Pool<M, R> {
     pub fn get(&self) -> impl Future<Output = Result<Pooled<M, R>, Error<M::Error>>> + Send {
         let (core, site) = (self.core(), Location::caller());
         async move {
-            match core.try_acquire(&DEFAULT, site) {
-                Ok(pooled) => Ok(pooled),
-                Err(idle) => core.acquire(&core.runtime, &DEFAULT, site, idle).await,
-            }
+            let idle = match core.try_acquire(&DEFAULT, site) {
+                Ok(pooled) => return Ok(pooled),
+                Err(idle) => idle,
+            };
+            core.acquire(&core.runtime, &DEFAULT, site, idle).await
         }
     }
 
@@ -99,10 +100,11 @@ impl<M: Manager, R: Runtime> Pool<M, R> {
         let (core, caller) = (self.core(), Location::caller());
         let site = options.site.unwrap_or(caller);
         async move {
-            match core.try_acquire(&options, site) {
-                Ok(pooled) => Ok(pooled),
-                Err(idle) => core.acquire(&core.runtime, &options, site, idle).await,
-            }
+            let idle = match core.try_acquire(&options, site) {
+                Ok(pooled) => return Ok(pooled),
+                Err(idle) => idle,
+            };
+            core.acquire(&core.runtime, &options, site, idle).await
         }
     }
 

@@ -24,8 +24,8 @@ pub(crate) enum Turn<E> {
     /// May take this connection; the number tells this offer from others. Its slot counts as
     /// leased.
     Offered(OwnedSlot, u64),
-    /// Will get none.
-    Refused(Refusal<E>),
+    /// Will get none. Boxed, as every waiter would be larger by it.
+    Refused(Box<Refusal<E>>),
 }
 
 /// Why a waiter gets no connection.

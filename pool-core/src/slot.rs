@@ -33,9 +33,8 @@
 use std::ops::Deref;
 use std::panic::Location;
 use std::sync::{Arc, OnceLock};
+use std::task::Waker;
 use std::time::Instant;
-
-use futures_util::task::AtomicWaker;
 
 use crate::slot::cell::Cell;
 use crate::slot::idle::{IdleSet, Spot};
@@ -82,14 +81,14 @@ pub(crate) struct Entry<C, H> {
     /// count that other leases touch.
     pub(crate) home: Fixed<H>,
     slot: OwnedSlot,
-    pub(crate) id: u64,
     pub(crate) generation: u64,
-    pub(crate) created: Instant,
+    /// When it was opened; all times in nanoseconds count from the pool's epoch.
+    pub(crate) created_ns: u64,
     pub(crate) uses: u64,
+    /// When the lease began, on the leases whose length is measured; [`UNMEASURED`] on others.
+    pub(crate) lent_ns: u64,
     /// Has to be reset before it is lent.
     pub(crate) dirty: bool,
-    /// When the lease began, on the leases whose length is measured.
-    pub(crate) lent: Option<Instant>,
     /// What is being done to it, other than lending it.
     pub(crate) working: Option<Stage>,
     /// The work shows in the books.
@@ -105,7 +104,7 @@ pub(crate) struct Entry<C, H> {
 pub(crate) struct Fixed<T>(T);
 
 /// Where an entry belongs. Must tell the truth: see the module's safety section.
-pub(crate) trait Belonging: Clone {
+pub(crate) trait Belonging: Sized {
     type Connection;
     type Pool;
 
@@ -123,18 +122,24 @@ pub(crate) struct Slot<C, H> {
     pub(crate) occupant: AtomicU64,
     /// Leases given without waiting, over all occupants.
     pub(crate) direct: AtomicU64,
-    /// Coarse time of the last return; all times here count from the pool's epoch.
+    /// Coarse time of the last return.
     pub(crate) used_ns: AtomicU64,
     /// Coarse time of the last proof that the server answers.
     pub(crate) checked_ns: AtomicU64,
     /// The coarse time after which the connection is not lent again.
     pub(crate) retire_ns: AtomicU64,
+    aside: Mutex<Option<Box<Aside>>>,
+}
+
+/// What is not kept of every connection, or not for long.
+#[derive(Debug, Default)]
+pub(crate) struct Aside {
     /// Who holds the connection; kept only while leaks are reported.
-    pub(crate) holder: Mutex<Option<Holder>>,
+    pub(crate) holder: Option<Holder>,
     /// Cuts the connection from outside, if its driver can.
-    pub(crate) abort: Mutex<Option<AbortHandle>>,
+    pub(crate) abort: Option<AbortHandle>,
     /// The task that connects this slot, which ends when the pool closes.
-    pub(crate) connector: AtomicWaker,
+    pub(crate) connector: Option<Waker>,
 }
 
 /// Who holds a connection.
@@ -157,9 +162,7 @@ impl<C, H> Slot<C, H> {
             used_ns: AtomicU64::new(0),
             checked_ns: AtomicU64::new(0),
             retire_ns: AtomicU64::new(u64::MAX),
-            holder: Mutex::new(None),
-            abort: Mutex::new(None),
-            connector: AtomicWaker::new(),
+            aside: Mutex::new(None),
         }
     }
 
@@ -172,6 +175,21 @@ impl<C, H> Slot<C, H> {
         let entry = entry.expect("a slot that was idle holds an entry");
         debug_assert_eq!(entry.slot, slot, "a slot holds its own entry");
         entry
+    }
+
+    /// Changes what is kept aside. No user code may run in `change`.
+    pub(crate) fn set_aside<T>(&self, change: impl FnOnce(&mut Aside) -> T) -> T {
+        change(self.aside.lock().get_or_insert_default())
+    }
+
+    /// Reads or changes what is kept aside, if there is anything. No user code may run in `look`.
+    pub(crate) fn aside<T>(&self, look: impl FnOnce(&mut Aside) -> Option<T>) -> Option<T> {
+        self.aside.lock().as_deref_mut().and_then(look)
+    }
+
+    /// Takes all that is kept aside; to be dropped under no lock.
+    pub(crate) fn clear_aside(&self) -> Option<Box<Aside>> {
+        self.aside.lock().take()
     }
 
     pub(crate) fn set_phase(&self, phase: Phase) {
@@ -192,16 +210,16 @@ impl<C, H> Slot<C, H> {
     }
 }
 
-impl<C, H: Clone> Slot<C, H> {
+impl<C, H: Belonging<Connection = C>> Slot<C, H> {
     /// The slot was not made idle after all: it is still the caller's, and its entry lies in it.
     #[expect(unsafe_code, reason = "see the module's safety section")]
     #[cold]
-    fn keep(&self) -> (H, OwnedSlot) {
+    fn keep(&self) -> (Arc<H::Pool>, OwnedSlot) {
         self.set_phase(Phase::Leased);
         // SAFETY: fact 1: the bit was not set, so nobody else may use the cell.
         let entry = unsafe { self.cell.peek() };
         let entry = entry.expect("the entry was just put here");
-        (entry.home.0.clone(), OwnedSlot(entry.slot.0))
+        (entry.home.pool().clone(), OwnedSlot(entry.slot.0))
     }
 }
 
@@ -211,24 +229,28 @@ impl<C, H: Belonging<Connection = C>> Entry<C, H> {
         slot: OwnedSlot,
         home: H,
         connection: C,
-        (id, generation): (u64, u64),
-        created: Instant,
+        generation: u64,
+        created_ns: u64,
     ) -> Box<Self> {
         Box::new(Self {
             connection,
             home: Fixed(home),
             slot,
-            id,
             generation,
-            created,
+            created_ns,
             uses: 0,
+            lent_ns: UNMEASURED,
             dirty: false,
-            lent: None,
             working: None,
             counted: false,
             mark: None,
             in_operation: false,
         })
+    }
+
+    /// The identity of the connection.
+    pub(crate) fn id(&self) -> u64 {
+        self.home.slot().occupant.load(Relaxed)
     }
 
     /// Takes the connection out; the slot is vacant.
@@ -276,7 +298,7 @@ impl Unused {
 #[inline(always)]
 pub(crate) fn give<H: Belonging>(
     entry: Box<Entry<H::Connection, H>>,
-) -> Result<(), (H, OwnedSlot)> {
+) -> Result<(), (Arc<H::Pool>, OwnedSlot)> {
     let pool = Arc::as_ptr(entry.home.pool());
     let slot = Arc::as_ptr(entry.home.slot());
     let spot = entry.home.spot();
@@ -350,6 +372,9 @@ fn place(SlotId(id): SlotId) -> Option<(usize, usize)> {
     Some((chunk, id as usize - (FIRST << chunk)))
 }
 
+/// No lease lasts that long.
+pub(crate) const UNMEASURED: u64 = u64::MAX;
+
 const FIRST: usize = 32;
 const CHUNKS: usize = 16;
 
@@ -420,7 +445,6 @@ mod tests {
             let mut cells = BTreeMap::<SlotId, std::sync::Mutex<Option<u64>>>::new();
             let (mut unused, mut vacant) = (Unused::default(), Vec::new());
             let (mut held, mut waiting) = (Vec::<Box<Entry<u64, Gate>>>::new(), false);
-            let now = crate::runtime::Timer::now(&crate::runtime::Tokio::default());
             for (number, op) in (0..).zip(ops) {
                 match op {
                     Op::Open if unused.given_out() < 200 => {
@@ -430,7 +454,7 @@ mod tests {
                         let cell = yard.slots.slot(id).clone();
                         let gate = Gate(yard.clone(), cell, yard.idle.spot(id));
                         cells.insert(id, std::sync::Mutex::new(None));
-                        held.push(Entry::new(slot, gate, number, (number, 0), now));
+                        held.push(Entry::new(slot, gate, number, 0, 0));
                     }
                     Op::Give(n) if !held.is_empty() => {
                         let entry = held.swap_remove(n % held.len());
@@ -439,9 +463,9 @@ mod tests {
                         prop_assert_eq!(before, None, "two in one slot");
                         let given = give(entry);
                         prop_assert_eq!(given.is_err(), waiting);
-                        if let Err((gate, slot)) = given {
+                        if let Err((yard, slot)) = given {
                             prop_assert_eq!(cells[&id].lock().unwrap().take(), Some(value));
-                            held.push(gate.1.take(slot));
+                            held.push(yard.slots.slot(slot.id()).take(slot));
                         }
                     }
                     Op::Take => {

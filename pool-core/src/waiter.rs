@@ -1,59 +1,89 @@
 //! One caller's place in the queue.
 
+use std::pin::Pin;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
 
-use crate::core::Core;
+use pin_project_lite::pin_project;
+
+use crate::acquire::Attempt;
 use crate::lease::Lease;
 use crate::ledger::{Ledger, Wakes};
 use crate::queue::{Refusal, Turn, WaiterId};
-use crate::runtime::Runtime;
+use crate::runtime::{Runtime, Timer};
 use crate::slot::OwnedSlot;
 use crate::{ErrorKind, Manager};
 
 /// What a waiter ends with.
 type Answer<E> = Result<OwnedSlot, Refusal<E>>;
 
-/// One who wants a connection, and leaves the queue when dropped; what was offered passes on.
-pub(crate) struct Waiter<'a, M: Manager, R: Runtime> {
-    core: &'a Arc<Core<M, R>>,
-    id: Option<WaiterId>,
-    /// Joins at the front.
-    first: bool,
-    /// The acquire has not been counted as begun, which is done under the first lock it takes.
-    uncounted: bool,
-    /// When the acquire began to wait, if anybody wants to know.
-    started: &'a OnceLock<Instant>,
-    measured: bool,
+/// Why a wait has brought nothing.
+pub(crate) enum Unserved<E> {
+    Refused(Refusal<E>),
+    /// The time is up.
+    Elapsed,
 }
 
-impl<'a, M: Manager, R: Runtime> Waiter<'a, M, R> {
-    pub(crate) fn new(
-        core: &'a Arc<Core<M, R>>,
-        first: bool,
-        uncounted: bool,
-        started: &'a OnceLock<Instant>,
-        measured: bool,
-    ) -> Self {
+pin_project! {
+    /// Waits in the queue, until the attempt's time is up. Written by hand, for its size: a hundred
+    /// thousand callers may wait in one.
+    pub(crate) struct Waiting<'a, 'b, M: Manager, R: Runtime, T: Timer> {
+        waiter: Waiter<'a, 'b, M, R, T>,
+        #[pin]
+        sleep: Option<T::Sleep>,
+    }
+}
+
+/// One who wants a connection, and leaves the queue when dropped; what was offered passes on.
+struct Waiter<'a, 'b, M: Manager, R: Runtime, T: Timer> {
+    attempt: &'b mut Attempt<'a, M, R, T>,
+    id: Option<WaiterId>,
+}
+
+impl<'a, 'b, M: Manager, R: Runtime, T: Timer> Waiting<'a, 'b, M, R, T> {
+    pub(crate) fn new(attempt: &'b mut Attempt<'a, M, R, T>) -> Self {
         Self {
-            core,
-            id: None,
-            first,
-            uncounted,
-            started,
-            measured,
+            waiter: Waiter { attempt, id: None },
+            sleep: None,
         }
     }
+}
 
+impl<M: Manager, R: Runtime, T: Timer> Future for Waiting<'_, '_, M, R, T> {
+    type Output = Result<Lease<M, R>, Unserved<M::Error>>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        let waiter = this.waiter;
+        let joins = waiter.id.is_none();
+        if let Poll::Ready(answer) = waiter.poll(cx) {
+            let core = waiter.attempt.core;
+            let lease = answer.map(|slot| Lease::new(core, slot));
+            return Poll::Ready(lease.map_err(Unserved::Refused));
+        }
+        // Looked at only now that there is something to wait for.
+        if joins {
+            if let Some(until) = waiter.attempt.wait_until() {
+                let sleep = waiter.attempt.limits.timer.sleep_until(until);
+                this.sleep.set(Some(sleep));
+            }
+        }
+        match this.sleep.as_pin_mut().map(|sleep| sleep.poll(cx)) {
+            // An offer that came together with the end of the time is taken.
+            Some(Poll::Ready(())) => Poll::Ready(waiter.leave().ok_or(Unserved::Elapsed)),
+            _ => Poll::Pending,
+        }
+    }
+}
+
+impl<M: Manager, R: Runtime, T: Timer> Waiter<'_, '_, M, R, T> {
     /// Joins the queue when polled for the first time; not to be polled after its answer.
-    pub(crate) fn poll(&mut self, cx: &Context<'_>) -> Poll<Answer<M::Error>> {
+    fn poll(&mut self, cx: &Context<'_>) -> Poll<Answer<M::Error>> {
         if let Some(answer) = self.id.and_then(|id| self.answer(id)) {
             self.id = None;
             return Poll::Ready(answer);
         }
-        let core = self.core;
+        let core = self.attempt.core;
         // Cloned before the lock is taken and dropped after: wakers are user code.
         let mut waker = Some(cx.waker().clone());
         let mut ledger = core.ledger.lock();
@@ -66,8 +96,8 @@ impl<'a, M: Manager, R: Runtime> Waiter<'a, M, R> {
         drop(ledger);
         drop((waker, replaced));
         let Some(answer) = answer else {
-            if self.measured {
-                self.started.get_or_init(|| core.now());
+            if self.attempt.measured {
+                self.attempt.limits.began.get_or_insert_with(|| core.now());
             }
             core.work.hurry();
             if wanted {
@@ -81,36 +111,36 @@ impl<'a, M: Manager, R: Runtime> Waiter<'a, M, R> {
 
     /// The answer, if there is one: mostly so, since that is what one is woken for.
     fn answer(&self, id: WaiterId) -> Option<Answer<M::Error>> {
-        let mut ledger = self.core.ledger.lock();
+        let mut ledger = self.attempt.core.ledger.lock();
         if matches!(ledger.queue.turn(id), Turn::Waiting | Turn::Absent) {
             return None;
         }
         // One who was answered has left the line before, and its waker was taken then.
         match ledger.queue.remove(id).0 {
             Turn::Offered(slot, _) => Some(Ok(slot)),
-            Turn::Refused(refusal) => Some(Err(refusal)),
+            Turn::Refused(refusal) => Some(Err(*refusal)),
             Turn::Waiting | Turn::Absent => unreachable!("such a waiter keeps waiting"),
         }
     }
 
     /// Leaves the queue; takes what had been offered, if anything.
-    pub(crate) fn leave(&mut self) -> Option<Lease<M, R>> {
+    fn leave(&mut self) -> Option<Lease<M, R>> {
         let id = self.id.take()?;
         let mut wakes = Wakes::default();
         let (turn, waker) = {
-            let mut ledger = self.core.ledger.lock();
+            let mut ledger = self.attempt.core.ledger.lock();
             let (turn, waker) = ledger.queue.remove(id);
             if !matches!(turn, Turn::Offered(..)) {
                 // The wake-up for free capacity may have gone to this waiter.
                 ledger.on_vacancy(&mut wakes);
             }
-            self.core.settle(&mut ledger);
+            self.attempt.core.settle(&mut ledger);
             (turn, waker)
         };
         drop(waker);
         wakes.wake();
         match turn {
-            Turn::Offered(slot, _) => Some(Lease::new(self.core, slot)),
+            Turn::Offered(slot, _) => Some(Lease::new(self.attempt.core, slot)),
             _ => None,
         }
     }
@@ -121,8 +151,8 @@ impl<'a, M: Manager, R: Runtime> Waiter<'a, M, R> {
         ledger: &mut Ledger<M::Error>,
         waker: &mut Option<Waker>,
     ) -> Option<Answer<M::Error>> {
-        let core = self.core;
-        ledger.tally.begun += u64::from(self.uncounted);
+        let core = self.attempt.core;
+        ledger.tally.begun += u64::from(self.attempt.uncounted);
         let refuse = |kind| Some(Err(Refusal { kind, cause: None }));
         if ledger.closed {
             return refuse(ErrorKind::Closed);
@@ -131,18 +161,18 @@ impl<'a, M: Manager, R: Runtime> Waiter<'a, M, R> {
             if core.hot.refuse_suspended.load(Relaxed) {
                 return refuse(ErrorKind::Suspended);
             }
-        } else if self.first || ledger.queue.next().is_none() {
+        } else if self.attempt.first || ledger.queue.next().is_none() {
             if let Some(slot) = ledger.claim().or_else(|| core.idle.pop_or_wait()) {
                 return Some(Ok(slot));
             }
             ledger.peak_leased = ledger.peak_leased.max(ledger.lent(0));
         }
-        if !self.first && ledger.queue.len() >= core.hot.max_waiters.load(Relaxed) {
+        if !self.attempt.first && ledger.queue.len() >= core.hot.max_waiters.load(Relaxed) {
             return refuse(ErrorKind::QueueFull);
         }
-        self.measured |= ledger.measures(core.coarse_ns());
+        self.attempt.measured |= ledger.measures(core.coarse_ns());
         let waker = waker.take().expect("the waker is given once");
-        self.id = Some(ledger.queue.join(waker, self.first));
+        self.id = Some(ledger.queue.join(waker, self.attempt.first));
         None
     }
 
@@ -156,7 +186,9 @@ impl<'a, M: Manager, R: Runtime> Waiter<'a, M, R> {
         let mut slot = None;
         if matches!(ledger.queue.turn(id), Turn::Waiting | Turn::Absent) {
             if !ledger.suspended {
-                slot = ledger.claim().or_else(|| self.core.idle.pop_flagged());
+                slot = ledger
+                    .claim()
+                    .or_else(|| self.attempt.core.idle.pop_flagged());
             }
             if slot.is_none() {
                 let waker = waker.take().expect("the waker is given once");
@@ -166,14 +198,14 @@ impl<'a, M: Manager, R: Runtime> Waiter<'a, M, R> {
         let (turn, replaced) = ledger.queue.remove(id);
         let answer = match (slot, turn) {
             (Some(slot), _) | (None, Turn::Offered(slot, _)) => Ok(slot),
-            (None, Turn::Refused(refusal)) => Err(refusal),
+            (None, Turn::Refused(refusal)) => Err(*refusal),
             (None, Turn::Waiting | Turn::Absent) => unreachable!("such a waiter keeps waiting"),
         };
         (Some(answer), replaced)
     }
 }
 
-impl<M: Manager, R: Runtime> Drop for Waiter<'_, M, R> {
+impl<M: Manager, R: Runtime, T: Timer> Drop for Waiter<'_, '_, M, R, T> {
     fn drop(&mut self) {
         // The lease, if any, goes to the next waiter.
         drop(self.leave());

@@ -60,8 +60,9 @@ struct Word {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Spot {
     row: u32,
-    lane: u32,
-    bit: u64,
+    lane: u16,
+    /// The bit's number.
+    bit: u16,
 }
 
 /// The fast path is off; the ledger decides what becomes of the slot.
@@ -157,6 +158,7 @@ impl IdleSet {
     /// Makes a slot idle, unless others wait or the pool is closed.
     #[inline(always)]
     pub(crate) fn push(&self, Spot { row, lane, bit }: Spot) -> Result<(), Flagged> {
+        let bit = 1_u64 << bit;
         let Lane { word, hint } = &*self.lanes[lane as usize];
         if hint.load(Relaxed) != row {
             hint.store(row, Relaxed);
@@ -342,11 +344,11 @@ impl IdleSet {
     /// Where the bit of a slot is.
     pub(crate) fn spot(&self, slot: SlotId) -> Spot {
         let (row, lane, bit) = self.place(slot);
-        let narrow = |it| u32::try_from(it).expect("a pool has few rows and lanes");
+        let few = "a pool has few rows and lanes";
         Spot {
-            row: narrow(row),
-            lane: narrow(lane),
-            bit,
+            row: u32::try_from(row).expect(few),
+            lane: u16::try_from(lane).expect(few),
+            bit: u16::try_from(bit.trailing_zeros()).expect("a word has 64 bits"),
         }
     }
 

@@ -71,12 +71,20 @@ fn waiting<C: Contender>(count: usize, setting: Setting) -> i64 {
                 let pool = pool.clone();
                 tokio::spawn(async move { drop(pool.get().await) });
             }
-            yield_now().await;
+            all_polled(count).await;
         });
     });
     // Some spawn a task when a connection is dropped.
     runtime.block_on(async { drop(held) });
     info.bytes_current
+}
+
+/// Until every one of `count` tasks has been polled: the runtime runs only a few at a time before it
+/// comes back to this one.
+async fn all_polled(count: usize) {
+    for _ in 0..count {
+        yield_now().await;
+    }
 }
 
 /// Bytes of `count` tasks that wait for nothing.
@@ -87,7 +95,7 @@ fn bare(count: usize) -> i64 {
             for _ in 0..count {
                 tokio::spawn(std::future::pending::<()>());
             }
-            yield_now().await;
+            all_polled(count).await;
         });
     });
     info.bytes_current
