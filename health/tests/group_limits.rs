@@ -222,6 +222,28 @@ fn newcomers_that_still_start_are_no_reason_to_panic() {
 }
 
 #[test]
+fn newcomers_do_not_prolong_a_panic() {
+    let mut now = Instant::now();
+    let minute = Duration::from_secs(60);
+    let monitor = MonitorPolicy::new().startup_grace(Some(2 * minute));
+    let (mut group, ids) = group(GroupPolicy::new().monitor(monitor), 4, now);
+    let up_below = |bound| {
+        move |key| match key < bound {
+            true => Report::up(),
+            false => Report::down(Failure::Connect),
+        }
+    };
+    run(&mut group, &mut now, 3 * minute, up_below(1));
+    assert!(group.is_panicking(), "one of four");
+    for key in 4..10 {
+        group.insert(key, now);
+    }
+    run(&mut group, &mut now, minute, up_below(2));
+    assert!(!group.is_panicking(), "two of the four that are judged");
+    assert!(group.eligible().eq([ids[0], ids[1]]));
+}
+
+#[test]
 fn an_ejection_ends_at_its_time_and_not_at_the_next_probe() {
     let mut now = Instant::now();
     let (mut group, ids) = group(GroupPolicy::new(), 4, now);
