@@ -57,6 +57,37 @@ async fn a_hundred_thousand_waiters_cost_at_most_a_kibibyte_each() {
     pool.audit_quiescent().unwrap();
 }
 
+/// What an idle connection costs beyond itself. The task that opened it is gone: a slot that held on
+/// to its waker once kept the memory of the whole of it.
+#[test]
+fn an_idle_connection_costs_at_most_200_bytes() {
+    const FEW: usize = 512;
+    // Powers of two, so that no chunk of slots has room to spare.
+    let [few, many] = [FEW, 2 * FEW].map(bytes_of_a_pool);
+    let each = (many - few) / FEW as i64 - size_of::<u64>() as i64;
+    assert!(each <= 200, "{each} bytes each");
+}
+
+/// Bytes of a pool whose connections are idle.
+fn bytes_of_a_pool(size: usize) -> i64 {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    let mut pool = None;
+    let cost = allocation_counter::measure(|| {
+        runtime.block_on(async {
+            let opened = Pool::builder(Numbers).max_size(size).build().unwrap();
+            let opened = pool.insert(opened);
+            drop(take(opened, size).await);
+            settle().await;
+        });
+    });
+    assert_eq!(pool.unwrap().state().idle, size);
+    cost.bytes_current
+}
+
 /// The fault: 100 000 waiters. Serving one wakes one.
 #[tokio::test(start_paused = true)]
 async fn a_hundred_thousand_waiters_are_drained_without_quadratic_wake_ups() {
