@@ -149,12 +149,18 @@ impl<M: Manager, R: Runtime> Core<M, R> {
 
     /// Sets the flags of the fast path after anything that may have changed who waits or how many
     /// connections are too many. Under the ledger's lock, last.
+    #[inline]
     pub(crate) fn settle(&self, ledger: &mut Ledger<M::Error>) {
         let waiting = ledger.suspended || ledger.queue.unserved() > 0 || ledger.surplus() > 0;
         self.idle.set_waiting(waiting);
-        if !ledger.has_revoked() {
-            return;
+        if ledger.has_revoked() {
+            self.settle_revoked(ledger);
         }
+    }
+
+    /// Makes idle what was offered in vain, when nobody is left to claim it.
+    #[cold]
+    fn settle_revoked(&self, ledger: &mut Ledger<M::Error>) {
         for slot in ledger.take_unclaimed() {
             if ledger.closed {
                 // Found and closed by whoever closes the pool: it is offered to nobody.

@@ -74,17 +74,17 @@ fn bytes_of_a_pool(size: usize) -> i64 {
         .enable_time()
         .start_paused(true)
         .build()
-        .unwrap();
+        .expect("a runtime");
     let mut pool = None;
     let cost = allocation_counter::measure(|| {
         runtime.block_on(async {
-            let opened = Pool::builder(Numbers).max_size(size).build().unwrap();
-            let opened = pool.insert(opened);
+            let opened = Pool::builder(Numbers).max_size(size).build();
+            let opened = pool.insert(opened.expect("it is valid"));
             drop(take(opened, size).await);
             settle().await;
         });
     });
-    assert_eq!(pool.unwrap().state().idle, size);
+    assert_eq!(pool.map(|pool| pool.state().idle), Some(size));
     cost.bytes_current
 }
 

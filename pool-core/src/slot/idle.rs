@@ -243,10 +243,15 @@ impl IdleSet {
     }
 
     /// Turns the fast path off or on. Under the ledger's lock.
+    #[inline]
     pub(crate) fn set_waiting(&self, waiting: bool) {
-        if self.waiting.load(Relaxed) == waiting {
-            return;
+        if self.waiting.load(Relaxed) != waiting {
+            self.change_waiting(waiting);
         }
+    }
+
+    #[cold]
+    fn change_waiting(&self, waiting: bool) {
         self.waiting.store(waiting, Relaxed);
         for (row, lane) in self.words() {
             let word = self.word(row, lane);
