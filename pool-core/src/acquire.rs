@@ -24,7 +24,8 @@ pub(crate) struct Attempt<'a, M: Manager, R: Runtime, T: Timer> {
     pub(crate) core: &'a Arc<Core<M, R>>,
     pub(crate) limits: Limits<'a, T>,
     site: &'static Location<'static>,
-    /// When it began to wait, by the coarse clock, once it is in the queue; and then it is counted as begun.
+    /// When it began to wait, by the coarse clock, once it is in the queue; and then it is counted
+    /// as begun.
     queued_ns: u64,
     queued: bool,
     /// It is counted as begun under the first lock it takes; not yet done.
@@ -301,7 +302,6 @@ impl<'a, M: Manager, R: Runtime, T: Timer> Attempt<'a, M, R, T> {
     }
 
     /// Until when it may wait in the queue, which it has just joined.
-    #[cold]
     pub(crate) fn wait_until(&mut self) -> Option<Instant> {
         let core = self.core;
         if core.hot.leak_report.load(Relaxed) {
