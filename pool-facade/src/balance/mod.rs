@@ -55,7 +55,8 @@
 //! # Why a judgement is slow to change
 //!
 //! A node that leaves the rotation comes back once probes went well, and not before its damping
-//! window is over. Should real calls then fail again, the probes have lied, and the window doubles.
+//! window is over. Should real calls fail again before 19 have succeeded, the probes have lied, and
+//! the window doubles.
 //! So a health check that is wrong costs a few calls at 1, 2, 4, .. 30 s, and no flapping. What
 //! calls themselves prove, that a node fails or that it serves, has to wait for the first window
 //! alone: some twenty calls that succeed bring a node back, whatever its probes say.

@@ -42,7 +42,7 @@ impl Policy {
 
     /// How long a node's standing is left as it is after a change: at first, and at most. It doubles
     /// each time that the node gets worse within 30 s, or twice as long as it was left, of probes
-    /// having brought it back.
+    /// having brought it back, unless calls have proved the probes right in between.
     pub const fn damping(mut self, first: Duration, longest: Duration) -> Self {
         self.damping = first;
         self.longest_damping = longest;

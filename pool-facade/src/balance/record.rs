@@ -35,7 +35,10 @@ pub(super) struct Record {
     succeeded_at: Option<Instant>,
     heard_at: Instant,
     changed_at: Option<Instant>,
+    /// When probes brought it back; until calls have proved them right.
     improved_at: Option<Instant>,
+    /// How many calls have still to succeed for that.
+    unproved: u32,
     damping: Duration,
     ramp_from: Instant,
     probe: Probe,
@@ -61,6 +64,7 @@ impl Record {
             heard_at: now,
             changed_at: None,
             improved_at: None,
+            unproved: 0,
             damping: policy.damping,
             ramp_from: now,
             probe: Probe::Due(now),
@@ -70,6 +74,7 @@ impl Record {
     pub(super) fn on_counts(&mut self, counts: Counts, now: Instant) {
         if counts.successes > 0 {
             self.succeeded_at = Some(now);
+            self.unproved = self.unproved.saturating_sub(counts.successes);
         }
         if counts.successes > 0 || counts.failures > 0 {
             self.heard_at = now;
@@ -132,6 +137,11 @@ impl Record {
     ) -> Option<Standing> {
         let to = self.verdict(usual_ns, now);
         if to == self.standing {
+            if self.improved_at.is_some() && self.unproved == 0 {
+                // The probes were right. A relapse from here on is another incident.
+                self.improved_at = None;
+                self.damping = policy.damping;
+            }
             return None;
         }
         let proven = self.is_proven(to);
@@ -144,6 +154,7 @@ impl Record {
         self.changed_at = Some(now);
         if rank(to) < rank(from) {
             self.improved_at = (!proven).then_some(now);
+            self.unproved = PROVING;
             if proven {
                 self.damping = policy.damping;
             }
@@ -293,6 +304,8 @@ const FAST_AGAIN: f64 = 1.5;
 const PROOF: Duration = Duration::from_secs(2);
 /// A node that gets worse so soon after it had got better has deceived its probes.
 const RELAPSE: Duration = Duration::from_secs(30);
+/// So many calls prove a return: as many as it takes from nothing but failures to [`RECOVERED`].
+const PROVING: u32 = 19;
 /// A probe without a result is given up after this long.
 const LOST: Duration = Duration::from_secs(5);
 const FIRST_WEIGHT: f64 = 0.1;
@@ -412,6 +425,35 @@ mod tests {
             let from = record.judge(None, &Policy::new(), now + passed);
             assert_eq!((from, record.standing), (Some(Good), Failing));
             assert_eq!(record.damping, doubled, "{damping:?} {passed:?}");
+        }
+    }
+
+    #[test]
+    fn calls_that_prove_its_probes_right_end_the_damping_of_a_node() {
+        let second = Duration::from_secs(1);
+        for (successes, error, damping) in [
+            (PROVING, 0.0, second),
+            (PROVING - 1, 0.0, 8 * second),
+            // They do not while the evidence speaks against it.
+            (PROVING, 0.5, 8 * second),
+        ] {
+            let (mut record, now) = inserted();
+            (record.standing, record.damping) = (Failing, 8 * second);
+            record.evidence.call_error = 1.0;
+            record.judge(None, &Policy::new(), now);
+            assert_eq!(record.standing, Good, "probes brought it back");
+            record.on_counts(
+                Counts {
+                    successes,
+                    ..Counts::default()
+                },
+                now,
+            );
+            record.evidence.error = error;
+            record.evidence.call_error = 0.0;
+            record.judge(None, &Policy::new(), now);
+            assert_eq!(record.standing, Good);
+            assert_eq!(record.damping, damping, "{successes} {error}");
         }
     }
 
