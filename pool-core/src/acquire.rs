@@ -373,12 +373,17 @@ impl<'a, M: Manager, R: Runtime, T: Timer> Attempt<'a, M, R, T> {
         }
     }
 
-    /// What the acquire was waiting for when its time ran out.
+    /// What the acquire was waiting for when its time ran out: a connect wherever one is missing,
+    /// also between two attempts, unless the server is full or the pool is suspended.
     fn stage(&self) -> Stage {
-        let state = self.core.state();
         if let Some(stage) = self.silent {
-            stage
-        } else if state.connecting > 0 || state.leased < state.target.min(1) {
+            return stage;
+        }
+        let state = self.core.state();
+        let may_grow = !state.suspended && state.size < state.target;
+        let opens = state.connecting > 0 || may_grow;
+        let lends_nothing = !state.suspended && state.leased < state.target.min(1);
+        if lends_nothing || opens && !self.core.is_refused_for_load() {
             Stage::Connect
         } else {
             Stage::Wait

@@ -180,6 +180,12 @@ impl<M: Manager, R: Runtime> Core<M, R> {
         self.events.guard("Error", || drop(before));
     }
 
+    /// Whether the last failure to connect said that the server is full.
+    pub(crate) fn is_refused_for_load(&self) -> bool {
+        let error = self.last_error.lock();
+        matches!(&*error, Some((_, ErrorClass::Overload)))
+    }
+
     /// Idle connections that will not be retired soon.
     pub(crate) fn staying_idle(&self) -> usize {
         self.idle.len().saturating_sub(self.work.expiring())

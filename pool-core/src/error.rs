@@ -46,9 +46,9 @@ pub enum ErrorKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Stage {
-    /// Waiting for a connection that others hold.
+    /// Waiting for a connection that others hold, or for a suspended pool to be resumed.
     Wait,
-    /// Waiting for a new connection.
+    /// Waiting for a new connection: for an attempt, or for the pause between two.
     Connect,
     /// Checking a connection.
     Validate,

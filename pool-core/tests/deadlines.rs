@@ -5,7 +5,7 @@ mod support;
 use std::time::Duration;
 
 use pool_core::testing::Step;
-use pool_core::{Check, ErrorKind, Event, GetOptions, ResetAt, Stage};
+use pool_core::{Check, ErrorClass, ErrorKind, Event, GetOptions, ResetAt, Stage};
 use support::{Recorder, ms, pass, pool, pool_of, pool_with, resetting, settle, take};
 use tokio::time::Instant;
 
@@ -52,6 +52,35 @@ async fn invariant_3_every_acquire_is_resolved_by_its_timeout_exactly() {
             pool.audit_quiescent().unwrap();
         }
     }
+}
+
+/// The stage says what was missing, not what the pool was doing in that instant: a pool that cannot
+/// connect waits for a connect between two attempts as well.
+#[tokio::test(start_paused = true)]
+async fn the_stage_is_the_same_whenever_the_time_runs_out() {
+    let fail = |class| Step::Fail(class);
+    let table = [
+        (Step::Hang, Stage::Connect),
+        (Step::FailAfter(ms(30)), Stage::Connect),
+        (fail(ErrorClass::Transient), Stage::Connect),
+        // A server that is full says that others hold what there is.
+        (fail(ErrorClass::Overload), Stage::Wait),
+    ];
+    for (step, stage) in table {
+        let (script, pool) = pool_with(2, |b| b.connect_timeout(ms(100)));
+        let held = pool.get().await.unwrap();
+        script.connect.otherwise(step);
+        for limit in (5..1200).step_by(35) {
+            let error = pool.get_timeout(ms(limit)).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Timeout(stage), "{step:?} {limit}");
+        }
+        drop(held);
+        pool.audit_quiescent().unwrap();
+    }
+    let (_, pool) = pool_with(2, |b| b);
+    pool.suspend();
+    let error = pool.get_timeout(ms(100)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout(Stage::Wait), "suspended");
 }
 
 /// Scenario 28: each stage has its limit, the total holds over all, and the call's own comes first.
