@@ -13,7 +13,7 @@ use std::task::{Context, Poll, ready};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
 /// A socket of either kind. It is closed when this is dropped.
@@ -45,6 +45,35 @@ impl From<UnixStream> for Socket {
 impl Socket {
     pub(crate) fn peephole(&self) -> Peephole {
         Peephole(Arc::downgrade(&self.0))
+    }
+}
+
+impl Stream {
+    fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(stream) => stream.poll_read_ready(cx),
+            Self::Unix(stream) => stream.poll_read_ready(cx),
+        }
+    }
+
+    /// Reads once. Less than there was room for is all there is: the socket counts as not ready
+    /// from before that read, which spares another to be told so, as in tokio's own streams.
+    fn try_read(&self, buf: &mut ReadBuf<'_>) -> io::Result<usize> {
+        let room = buf.remaining();
+        let mut last = None;
+        let mut judge = |read: io::Result<usize>| match read {
+            Ok(length) if 0 < length && length < room => {
+                last = Some(length);
+                Err(io::ErrorKind::WouldBlock.into())
+            }
+            read => read,
+        };
+        let readable = Interest::READABLE;
+        let read = match self {
+            Self::Tcp(stream) => stream.try_io(readable, || judge(stream.try_read_buf(buf))),
+            Self::Unix(stream) => stream.try_io(readable, || judge(stream.try_read_buf(buf))),
+        };
+        last.map_or(read, Ok)
     }
 }
 
@@ -83,17 +112,8 @@ impl AsyncRead for Socket {
             return Poll::Ready(Ok(()));
         }
         loop {
-            let read = match &*self.0 {
-                Stream::Tcp(stream) => {
-                    ready!(stream.poll_read_ready(cx))?;
-                    stream.try_read_buf(buf)
-                }
-                Stream::Unix(stream) => {
-                    ready!(stream.poll_read_ready(cx))?;
-                    stream.try_read_buf(buf)
-                }
-            };
-            if let Some(read) = settled(read) {
+            ready!(self.0.poll_read_ready(cx))?;
+            if let Some(read) = settled(self.0.try_read(buf)) {
                 return Poll::Ready(read.map(drop));
             }
         }
@@ -149,6 +169,8 @@ const SHUTDOWN: &[u8] = b"\0C57P0";
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
+
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
@@ -184,6 +206,20 @@ mod tests {
         let mut read = [0; 5];
         socket.read_exact(&mut read).await.unwrap();
         assert_eq!(&read, b"Error");
+    }
+
+    /// A read that leaves nothing is the last until more has come.
+    #[tokio::test]
+    async fn a_socket_that_was_emptied_is_not_read_again() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let mut socket = Socket::from(ours);
+        let mut read = [0; 8];
+        for said in [&b"less"[..], b"just all", b"less"] {
+            theirs.write_all(said).await.unwrap();
+            assert_eq!(socket.read(&mut read).await.unwrap(), said.len());
+            let ready = poll_fn(|cx| Poll::Ready(socket.0.poll_read_ready(cx))).await;
+            assert_eq!(ready.is_pending(), said.len() < read.len());
+        }
     }
 
     #[tokio::test]

@@ -36,7 +36,16 @@ impl Workload for Crowd<'_> {
         } = *self;
         Some(Box::new(move |_| {
             let server = Server::default();
-            let pool = threads.block_on(async { C::new(size, Setting::Tuned, &server) });
+            let pool = threads.block_on(async {
+                let pool = C::new(size, Setting::Tuned, &server);
+                // Opens every connection, so that no queue is there before the work begins.
+                let mut held = Vec::new();
+                for _ in 0..size {
+                    held.push(pool.get().await);
+                }
+                drop(held);
+                pool
+            });
             let total = Arc::new(AtomicU64::new(0));
             run_for(threads, tasks, span, |stop| {
                 let (pool, total) = (pool.clone(), Arc::clone(&total));
