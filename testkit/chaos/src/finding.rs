@@ -57,6 +57,13 @@ impl Verdict {
     }
 }
 
+/// The middle one of what was seen in each round.
+pub(crate) fn median<R, T: Ord>(rounds: &[R], figure: impl Fn(&R) -> T) -> T {
+    let mut figures: Vec<_> = rounds.iter().map(figure).collect();
+    figures.sort_unstable();
+    figures.swap_remove(figures.len() / 2)
+}
+
 impl Finding {
     pub(crate) fn new(
         row: &str,

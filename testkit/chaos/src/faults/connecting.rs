@@ -9,12 +9,13 @@ use testkit::postgres::Cluster;
 use testkit::proxy::{Admission, Direction, Fault};
 
 use crate::crowd::{Crowd, Manners};
-use crate::finding::Finding;
+use crate::finding::{Finding, median};
 use crate::rig::{Diary, Rig, config_of, fill, quiet};
 use crate::server::Server;
 use crate::time::{self, Instant, or_never, shown};
 
-/// Nobody listens for five seconds, and 64 callers go on asking.
+/// Nobody listens for five seconds, and 64 callers go on asking. A promise holds each time, a bar is
+/// met by the median.
 pub(crate) async fn refused(server: Server) -> Result<Vec<Finding>> {
     let rig = Rig::new(&server, "refused").await?;
     let pool = rig
@@ -23,38 +24,41 @@ pub(crate) async fn refused(server: Server) -> Result<Vec<Finding>> {
         .acquire_timeout(ACQUIRE)
         .build()?;
     fill(&pool).await?;
-    let crowd = Crowd::start(&pool, Manners::new(64));
-    time::pause(Duration::from_millis(500)).await;
-
-    let before = pool.statistics();
-    rig.proxy.admit(Admission::Refuse).await?;
-    rig.proxy.reset_all().await;
-    time::pause(OUTAGE).await;
-    let attempts = pool.statistics().connects - before.connects;
-    let (unserved, told) = crowd.unserved();
-    rig.proxy.admit(Admission::Pass).await?;
-    let first = crowd.next_answer(PROMPT).await;
-    let whole = || pool.state().idle + pool.state().leased == 16;
-    let whole = time::until(PROMPT, whole).await;
-    let sessions = rig.sessions().await?;
-    let (_, all) = crowd.stop().await;
+    let mut rounds = Vec::new();
+    for _ in 0..ROUNDS {
+        rounds.push(refusal(&rig, &pool).await?);
+    }
     pool.close(Duration::from_secs(2)).await;
-    ensure!(all.wrong == 0, "{all:?}");
+
+    let (unserved, told) = rounds.iter().fold((0, 0), |sum, it| {
+        (sum.0 + it.unserved.0, sum.1 + it.unserved.1)
+    });
+    let attempts = rounds.iter().map(|it| it.attempts).max().unwrap_or(0);
+    // Never is later than anything.
+    let whole = rounds.iter().map(|it| (it.whole.is_none(), it.whole)).max();
+    let whole = whole.and_then(|it| it.1);
+    let sessions: Vec<_> = rounds.iter().map(|it| it.sessions).collect();
+    let first = median(&rounds, |it| (it.first.is_none(), it.first)).1;
     Ok(vec![
         Finding::new(
             "connect",
             "who is not served is told why",
             format!("{told} of {unserved}"),
-            told == unserved && unserved > 0,
+            told == unserved && rounds.iter().all(|it| it.unserved.0 > 0),
         ),
         Finding::at_most("connect", "attempts in 5 s of 64 callers", attempts, 64),
         Finding::new(
             "connect",
             "all 16 back within 5 s, by the server's count",
-            format!("{sessions} after {}", or_never(whole)),
-            whole.is_some() && sessions == 16,
+            format!("{sessions:?} after {} at the latest", or_never(whole)),
+            whole.is_some() && sessions.iter().all(|it| *it == 16),
         ),
-        Finding::at_most("bar-refused", "connects", attempts, 64),
+        Finding::at_most(
+            "bar-refused",
+            "connects",
+            median(&rounds, |it| it.attempts),
+            64,
+        ),
         Finding::new(
             "bar-refused",
             "first success within 300 ms",
@@ -62,6 +66,41 @@ pub(crate) async fn refused(server: Server) -> Result<Vec<Finding>> {
             first.is_some_and(|first| first <= Duration::from_millis(300)),
         ),
     ])
+}
+
+/// What was seen of one such outage.
+struct Refusal {
+    attempts: u64,
+    /// Calls that got no connection, and those of them that were told why.
+    unserved: (u64, u64),
+    first: Option<Duration>,
+    whole: Option<Duration>,
+    sessions: u64,
+}
+
+async fn refusal(rig: &Rig, pool: &Pool) -> Result<Refusal> {
+    let crowd = Crowd::start(pool, Manners::new(64));
+    time::pause(Duration::from_millis(500)).await;
+    let before = pool.statistics();
+    rig.proxy.admit(Admission::Refuse).await?;
+    rig.proxy.reset_all().await;
+    time::pause(OUTAGE).await;
+    let attempts = pool.statistics().connects - before.connects;
+    let unserved = crowd.unserved();
+    rig.proxy.admit(Admission::Pass).await?;
+    let first = crowd.next_answer(PROMPT).await;
+    let whole = || pool.state().idle + pool.state().leased == 16;
+    let whole = time::until(PROMPT, whole).await;
+    let sessions = rig.sessions().await?;
+    let (_, all) = crowd.stop().await;
+    ensure!(all.wrong == 0, "{all:?}");
+    Ok(Refusal {
+        attempts,
+        unserved,
+        first,
+        whole,
+        sessions,
+    })
 }
 
 /// Connections are taken and hear nothing for five seconds.
@@ -211,6 +250,7 @@ pub(crate) async fn stopped(server: Server) -> Result<Vec<Finding>> {
 }
 
 const ACQUIRE: Duration = Duration::from_secs(1);
+const ROUNDS: usize = 3;
 const OUTAGE: Duration = Duration::from_secs(5);
 const CONNECT: Duration = Duration::from_millis(300);
 /// A whole pool comes back within this time.

@@ -8,7 +8,7 @@ use testkit::postgres::{Cluster, Shutdown};
 use tokio::task::JoinHandle;
 
 use crate::crowd::{Crowd, Manners, Tally};
-use crate::finding::Finding;
+use crate::finding::{Finding, median};
 use crate::rig::{config_of, fill};
 use crate::server::Server;
 use crate::time::{self, Instant, or_never};
@@ -164,12 +164,6 @@ fn bars(rounds: &[Seen], what: &str) -> Vec<Finding> {
             first.is_some_and(|first| first <= Duration::from_millis(100)),
         ),
     ]
-}
-
-fn median<T: Ord>(rounds: &[Seen], figure: impl Fn(&Seen) -> T) -> T {
-    let mut figures: Vec<_> = rounds.iter().map(figure).collect();
-    figures.sort_unstable();
-    figures.swap_remove(figures.len() / 2)
 }
 
 /// A witness that logs in again and again.
