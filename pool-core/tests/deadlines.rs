@@ -77,7 +77,11 @@ async fn the_stage_is_the_same_whenever_the_time_runs_out() {
         drop(held);
         pool.audit_quiescent().unwrap();
     }
-    let (_, pool) = pool_with(2, |b| b);
+    let (script, pool) = pool_with(2, |b| b);
+    script.connect.otherwise(Step::Fail(ErrorClass::Overload));
+    let error = pool.get_timeout(ms(100)).await.unwrap_err();
+    let none_is_lent = ErrorKind::Timeout(Stage::Connect);
+    assert_eq!(error.kind(), none_is_lent);
     pool.suspend();
     let error = pool.get_timeout(ms(100)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout(Stage::Wait), "suspended");
