@@ -380,10 +380,10 @@ impl<'a, M: Manager, R: Runtime, T: Timer> Attempt<'a, M, R, T> {
             return stage;
         }
         let state = self.core.state();
-        let may_grow = !state.suspended && state.size < state.target;
-        let opens = state.connecting > 0 || may_grow;
-        let lends_nothing = !state.suspended && state.leased < state.target.min(1);
-        if lends_nothing || opens && !self.core.is_refused_for_load() {
+        let connects = state.connecting > 0 || state.size < state.target;
+        let lends_nothing = state.leased < state.target.min(1);
+        let missing = lends_nothing || connects && !self.core.is_refused_for_load();
+        if missing && !state.suspended {
             Stage::Connect
         } else {
             Stage::Wait

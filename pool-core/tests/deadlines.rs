@@ -78,13 +78,19 @@ async fn the_stage_is_the_same_whenever_the_time_runs_out() {
         pool.audit_quiescent().unwrap();
     }
     let (script, pool) = pool_with(2, |b| b);
-    script.connect.otherwise(Step::Fail(ErrorClass::Overload));
+    script.connect.otherwise(fail(ErrorClass::Overload));
     let error = pool.get_timeout(ms(100)).await.unwrap_err();
-    let none_is_lent = ErrorKind::Timeout(Stage::Connect);
-    assert_eq!(error.kind(), none_is_lent);
+    let kind = ErrorKind::Timeout(Stage::Connect);
+    assert_eq!(error.kind(), kind, "full, and nothing is lent");
+
+    let (_, pool) = pool_with(2, |b| b);
+    let held = pool.get().await.unwrap();
     pool.suspend();
-    let error = pool.get_timeout(ms(100)).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Timeout(Stage::Wait), "suspended");
+    for lent in [Some(held), None] {
+        let error = pool.get_timeout(ms(100)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Timeout(Stage::Wait), "suspended");
+        drop(lent);
+    }
 }
 
 /// Scenario 28: each stage has its limit, the total holds over all, and the call's own comes first.
